@@ -1,0 +1,16 @@
+"""A shop window that shows what the environment says."""
+
+import os
+
+from flask import Flask, render_template
+
+app = Flask(__name__)
+
+
+def fruits():
+    return [name.strip() for name in os.environ.get("FRUITS", "Apple, Orange, Pear").split(",")]
+
+
+@app.get("/")
+def shop():
+    return render_template("shop.html", name=os.environ.get("SHOP_NAME", "Fruits"), fruits=fruits())

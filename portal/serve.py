@@ -1,0 +1,152 @@
+"""`./run`: everything that the portal needs, then the portal, until somebody asks for the end."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import django
+from django.conf import settings
+from django.core.management import call_command, get_commands
+from django.db import connections
+
+from portal.setup import SetupFailed, base_image, engine, places, postgres, redis_server, say
+from portal.supervisor import Service, Supervisor, kill_marked
+
+MANAGE = (sys.executable, str(settings.BASE_DIR / "manage.py"))
+
+
+def serve(*, may_install: bool) -> int:
+    """The whole life of one portal; the exit status."""
+    home, mark = settings.PORTAL_HOME, str(settings.PORTAL_HOME)
+    with places.locked(home):
+        places.make_run_dir(settings.RUN_DIR)
+        if left := kill_marked(mark):
+            say(f"Ended {left} processes that a killed portal had left behind.")
+        places.check_port(settings.BIND, settings.PORT)
+        missing = _workshop(may_install=may_install)
+        with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS) as supervisor:
+            _stores(supervisor)
+            _records()
+            for service in _services():
+                supervisor.add(service)
+            _announce(supervisor, missing)
+            supervisor.run()
+            say("Stopping: what is being built is finished first; Ctrl-C again ends it at once.")
+    say("Stopped, with its database and its queue. The container engine goes on: others may use it.")
+    return 0
+
+
+def _workshop(*, may_install: bool) -> str:
+    """The engine and the base image; what is missing is told, not fatal: the portal can still be looked at."""
+    try:
+        engine.ensure(settings.DOCKER_HOST, may_install=may_install)
+        base_image.ensure(settings.DOCKER_HOST, may_install=may_install)
+    except SetupFailed as error:
+        say(str(error))
+        return str(error)
+    return ""
+
+
+def _stores(supervisor: Supervisor) -> None:
+    """PostgreSQL and Redis: the private ones are children like the others, on the lowest floor."""
+
+    def nobody_died() -> bool:
+        return not supervisor.stopping and all(child.alive for child in supervisor.children)
+
+    if not settings.GIVEN_DATABASE_URL:
+        supervisor.add(postgres.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
+    if not settings.GIVEN_REDIS_URL:
+        supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
+    postgres.await_answer(settings.DATABASE_URL, nobody_died)
+    redis_server.await_answer(settings.REDIS_URL, nobody_died)
+
+
+def _records() -> None:
+    """Tables, static files, the first people, the demo."""
+    django.setup()
+    from portal.setup import people  # only now: it needs the models
+
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    people.ensure(admin_password=settings.ADMIN_PASSWORD, manager_password=settings.MANAGER_PASSWORD)
+    connections.close_all()
+    offered = settings.PORTAL_HOME / "demo-offered"
+    if settings.DEMO and not offered.exists() and "demo" in get_commands():
+        say("Registering the demo application, fruit-shop.")
+        if subprocess.run([*MANAGE, "demo"], stdin=subprocess.DEVNULL, check=False).returncode == 0:
+            offered.touch()
+
+
+def _services() -> Iterator[Service]:
+    yield Service(
+        name="web",
+        command=(
+            *(sys.executable, "-m", "gunicorn", "portal.wsgi"),
+            *("--chdir", str(settings.BASE_DIR), "--bind", _address()),
+            *("--worker-class", "gthread", "--workers", str(settings.WEB_WORKERS), "--threads", "8"),
+            *(
+                "--preload",
+                "--timeout",
+                "60",
+                "--graceful-timeout",
+                "10",
+                "--no-control-socket",
+                "--log-level",
+                "warning",
+            ),
+        ),
+    )
+    for number in range(1, settings.BUILD_WORKERS + 1):
+        name = "builds" if settings.BUILD_WORKERS == 1 else f"builds-{number}"
+        yield Service(name=name, command=(*MANAGE, "work", "builds"))
+    yield Service(name="desk", command=(*MANAGE, "work", "desk"))
+    yield Service(name="sweep", command=(*MANAGE, "sweep"))
+
+
+def _address() -> str:
+    return f"[{settings.BIND}]:{settings.PORT}" if ":" in settings.BIND else f"{settings.BIND}:{settings.PORT}"
+
+
+def _announce(supervisor: Supervisor, missing: str) -> None:
+    """Wait for the portal's own word that it takes work, and say where it is; or what is missing, once each."""
+    said = ""
+
+    def ready() -> bool:
+        nonlocal said
+        status, words = health()
+        if status == 200:
+            return True
+        if status and words != said:
+            say(f"Not ready yet: {words}")
+            said = words
+        return False
+
+    supervisor.run(until=ready)
+    if supervisor.stopping:
+        return
+    host = settings.BIND if settings.BIND not in ("0.0.0.0", "::") else "localhost"  # noqa: S104 (compared, not bound)
+    say(f"The portal is ready: http://{f'[{host}]' if ':' in host else host}:{settings.PORT}   (Ctrl-C stops it)")
+    if missing:
+        say(f"Builds have to wait: {missing}")
+
+
+def health() -> tuple[int, str]:
+    """The status of /healthz and the first line of its answer; 0 while nobody answers."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.BIND, settings.BIND)  # noqa: S104 (compared, not bound)
+    allowed = next(iter(settings.ALLOWED_HOSTS), "localhost").lstrip(".")
+    connection = http.client.HTTPConnection(host, settings.PORT, timeout=5)
+    try:
+        headers = {"Host": "localhost" if allowed == "*" else allowed}
+        if settings.HTTPS:
+            headers["X-Forwarded-Proto"] = "https"
+        connection.request("GET", "/healthz", headers=headers)
+        answer = connection.getresponse()
+        lines = answer.read(2000).decode(errors="replace").strip().splitlines()
+        return answer.status, lines[0][:300] if lines else str(answer.reason)
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()

@@ -1,0 +1,258 @@
+"""Every setting of the portal, read from the environment once; docs/settings.md lists the names and their meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from psycopg.conninfo import conninfo_to_dict
+
+from releases.specs import Limits
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's value without outer blanks; an empty one counts as not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name: str, default: float, *, least: float = 1) -> float:
+    """The variable as a number that is not below `least`."""
+    value = text(name, str(default))
+    try:
+        if (found := float(value)) >= least and found != float("inf"):
+            return found
+    except ValueError:
+        pass
+    raise ImproperlyConfigured(f"{name} must be a number, at least {least:g}, but is “{value}”: correct or unset it.")
+
+
+def names(name: str, default: str = "", *, separator: str = ",") -> tuple[str, ...]:
+    """The variable as a list."""
+    return tuple(part.strip() for part in text(name, default).split(separator) if part.strip())
+
+
+def kept(path: Path, make: Callable[[], str]) -> str:
+    """What the file holds; made at the first look. The link makes sure that all processes see one whole value."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent)  # 0600
+        with os.fdopen(handle, "w") as file:
+            file.write(make() + "\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        Path(draft).unlink()
+    return path.read_text().strip()
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+if (dotenv := BASE_DIR / ".env").is_file():
+    for line in dotenv.read_text().splitlines():
+        name, given, value = line.strip().removeprefix("export ").partition("=")
+        if given and not name.startswith("#"):  # what the environment already says wins
+            os.environ.setdefault(name.strip(), value.strip().strip("'\""))
+
+# ---- places ------------------------------------------------------------------------------------------
+
+PORTAL_HOME = Path(text("PORTAL_HOME", str(BASE_DIR / "var"))).expanduser().resolve()
+BLOBS_DIR = PORTAL_HOME / "blobs"
+LOGS_DIR = PORTAL_HOME / "logs"
+MIRRORS_DIR = PORTAL_HOME / "mirrors"
+TEMP_DIR = PORTAL_HOME / "tmp"
+LOCAL_REPOSITORIES = Path(text("PORTAL_LOCAL_REPOSITORIES", str(PORTAL_HOME / "demo"))).expanduser().resolve()
+# The address of a unix socket holds 107 bytes: a data folder with a long name has its sockets elsewhere.
+# Not tempfile.gettempdir(): a second terminal with another TMPDIR must find the same sockets.
+RUN_DIR = PORTAL_HOME / "run"
+if len(os.fsencode(RUN_DIR)) > 70:
+    home_hash = hashlib.sha256(os.fsencode(PORTAL_HOME)).hexdigest()[:12]
+    RUN_DIR = Path(f"/tmp/release-portal-{os.getuid()}-{home_hash}")  # noqa: S108 (made 0700 and its owner is checked before use)
+
+try:
+    PORTAL_INSTANCE = text("PORTAL_INSTANCE") or kept(PORTAL_HOME / "instance", lambda: secrets.token_hex(4))
+    SECRET_KEY = text("PORTAL_SECRET_KEY") or kept(PORTAL_HOME / "secret_key", lambda: secrets.token_urlsafe(48))
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"The data folder {PORTAL_HOME} cannot be used ({error.strerror}): set PORTAL_HOME to one you may write to."
+    ) from error
+
+# ---- the database and the queue ----------------------------------------------------------------------
+
+# Without addresses these are the private servers that ./run starts for this data folder.
+GIVEN_DATABASE_URL = text("DATABASE_URL")
+GIVEN_REDIS_URL = text("REDIS_URL")
+DATABASE_URL = GIVEN_DATABASE_URL or f"postgresql://postgres@/portal?host={quote(str(RUN_DIR))}/postgres"
+REDIS_URL = GIVEN_REDIS_URL or f"unix://{quote(str(RUN_DIR))}/redis.sock"
+try:
+    database = conninfo_to_dict(DATABASE_URL)
+except psycopg.ProgrammingError as error:
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not a PostgreSQL address: write it as postgresql://user:password@host:5432/name."
+    ) from error
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": str(database.pop("dbname", "portal")),
+        "USER": str(database.pop("user", "")),
+        "PASSWORD": str(database.pop("password", "")),
+        "HOST": str(database.pop("host", "")),
+        "PORT": str(database.pop("port", "")),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, **database},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ---- builds ------------------------------------------------------------------------------------------
+
+MIB = 1024 * 1024
+DOCKER_HOST = text("DOCKER_HOST")
+BUILD_WORKERS = int(number("PORTAL_BUILD_WORKERS", 1))
+BUILD_LIMITS = Limits(
+    memory=int(number("PORTAL_BUILD_MEMORY_MB", 1024, least=64)) * MIB,
+    cpus=number("PORTAL_BUILD_CPUS", 2, least=0.1),
+    pids=int(number("PORTAL_BUILD_PIDS", 256, least=16)),
+    seconds=int(number("PORTAL_BUILD_SECONDS", 900)),
+    artifact_bytes=int(number("PORTAL_ARTIFACT_MB", 1024)) * MIB,
+)
+BUILD_CA_BUNDLE = text("PORTAL_CA_BUNDLE") or next(
+    (path for path in (text("SSL_CERT_FILE"), text("REQUESTS_CA_BUNDLE")) if path and Path(path).is_file()), ""
+)
+BUILD_INDEX_URL = text("PORTAL_INDEX_URL", text("PIP_INDEX_URL"))
+BUILD_PROXY = {
+    name: value
+    for name in ("http_proxy", "https_proxy", "no_proxy")
+    if (value := text(f"PORTAL_{name.upper()}") or text(name) or text(name.upper()))
+}
+GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
+STACK_DIRS = (BASE_DIR / "releases" / "stacks", *(Path(folder) for folder in names("PORTAL_STACKS", separator=":")))
+DEFAULT_STACK = "python3.13-uwsgi"
+PREVIEW_SECONDS = int(number("PORTAL_PREVIEW_SECONDS", 1800))
+LOG_LIMIT_BYTES = int(number("PORTAL_LOG_MB", 20)) * MIB
+LEASE_SECONDS = 30
+SWEEP_SECONDS = 15
+
+# A build ends by its own clock; the queue's is only there for a job that forgot to look at it.
+QUEUE = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": BUILD_LIMITS.seconds + 1800}
+RQ_QUEUES = {"builds": QUEUE, "desk": QUEUE}
+RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
+
+# ---- the processes of ./run --------------------------------------------------------------------------
+
+PORT = int(number("PORT", 8000))
+BIND = text("PORTAL_BIND", "127.0.0.1")
+WEB_WORKERS = int(number("PORTAL_WEB_WORKERS", 2))
+DRAIN_SECONDS = number("PORTAL_DRAIN_SECONDS", 30, least=0)
+ADMIN_PASSWORD = text("PORTAL_ADMIN_PASSWORD")
+MANAGER_PASSWORD = text("PORTAL_MANAGER_PASSWORD")
+DEMO = text("PORTAL_DEMO", "1") == "1"
+
+# ---- Django ------------------------------------------------------------------------------------------
+
+DEBUG = text("PORTAL_DEBUG") == "1"
+ALLOWED_HOSTS = list(names("PORTAL_HOSTS", "localhost,127.0.0.1,[::1]"))
+CSRF_TRUSTED_ORIGINS = list(names("PORTAL_TRUSTED_ORIGINS"))
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+INSTALLED_APPS = [
+    "whitenoise.runserver_nostatic",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_rq",
+    "releases",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# ---- people and their browsers -----------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+# A browser's cookies ignore the port: two portals on one machine must not sign each other out.
+SESSION_COOKIE_NAME = f"portal_session_{PORTAL_INSTANCE}"
+CSRF_COOKIE_NAME = f"portal_csrf_{PORTAL_INSTANCE}"
+LANGUAGE_COOKIE_NAME = "portal_language"
+# Behind a TLS proxy, which must set X-Forwarded-Proto itself and not pass on what a browser sent.
+HTTPS = text("PORTAL_HTTPS") == "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = PORTAL_HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "portal.static.ForgivingManifestStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": text("PORTAL_LOG_LEVEL", "INFO").upper()},
+    "loggers": {"django": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
+}

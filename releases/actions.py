@@ -1,0 +1,246 @@
+"""What a person may ask: each is atomic, says by whom, writes its Event in the same breath, and rings on commit.
+
+Nothing here waits for a worker, an engine or a repository. What cannot be raises `InvalidInput` with the field it
+stands beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from releases import git
+from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError
+from releases.jobs import doorbell
+from releases.models import Actor, Application, Build, Event, Preparation, Preview, Ref
+from releases.stacks import stack as stacks
+
+SETTINGS_FIELDS = (
+    "repository",
+    "stack",
+    "directory",
+    "module",
+    "callable",
+    "requirements",
+    "probe_path",
+    "probe_policy",
+    "environment",
+    "memory_mb",
+    "cpus",
+    "pids",
+    "seconds",
+    "artifact_mb",
+)
+"""What a person may set on an application after it has its name."""
+
+
+@transaction.atomic
+def register_application(*, by: Actor, name: str, repository: str, **fields: Any) -> Application:
+    """Register an application and have its refs read. Raises `InvalidInput` or Django's `ValidationError`."""
+    fields.setdefault("stack", settings.DEFAULT_STACK)
+    application = Application(
+        name=name, repository=repository, **fields, created_by_id=by.pk if by is not None else None
+    )
+    check_application(application)
+    try:
+        with transaction.atomic():
+            application.save()
+    except IntegrityError as error:  # another hand was quicker since the check
+        raise InvalidInput(f"An application named {name} is registered already.", field="name") from error
+    Event.objects.record("application.registered", by=by, application=application, data=_as_set(application))
+    refresh_refs(application, by=by)
+    return application
+
+
+@transaction.atomic
+def change_application(application: Application, *, by: Actor) -> Application:
+    """Save what a form has set on the application; the Event holds each field before and after."""
+    check_application(application)
+    before = _as_set(Application.objects.select_for_update().get(pk=application.pk))
+    application.save(update_fields=SETTINGS_FIELDS)
+    after = _as_set(application)
+    changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    if changed:
+        Event.objects.record("application.changed", by=by, application=application, data=changed)
+    if "repository" in changed:
+        refresh_refs(application, by=by)
+    return application
+
+
+def check_application(application: Application) -> None:
+    """Everything that can be said of an application without asking its repository."""
+    application.repository = git.check_repository(
+        application.repository.strip(), protocols=settings.GIT_PROTOCOLS, local_root=settings.LOCAL_REPOSITORIES
+    )
+    try:
+        stacks.load(application.stack)
+    except StackError as error:
+        raise InvalidInput(str(error), field="stack") from error
+    application.environment = check_environment(application.environment)
+    application.full_clean()
+
+
+def check_environment(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Names as a shell takes them, values of text that the database can hold; raises `InvalidInput`."""
+    if not isinstance(environment, Mapping):
+        raise InvalidInput('Write the environment as an object such as {"NAME": "value"}.', field="environment")
+    checked = {}
+    for name, value in environment.items():
+        if not name.isascii() or not name.replace("_", "a").isalnum() or name[0].isdigit():
+            raise InvalidInput(
+                f"“{name[:60]}” is no name for an environment variable: use letters, digits and underscores.",
+                field="environment",
+            )
+        if not isinstance(value, str) or not _fits_the_database(value) or len(value) > 8192:
+            raise InvalidInput(
+                f"The value of {name} must be plain text of at most 8,192 characters.", field="environment"
+            )
+        checked[name] = value
+    return checked
+
+
+@transaction.atomic
+def refresh_refs(application: Application, *, by: Actor) -> None:
+    """Have the refs of the repository read again by a worker."""
+    Application.objects.filter(pk=application.pk).update(refs_asked_at=Now())
+    Event.objects.record("refs.asked", by=by, application=application)
+    transaction.on_commit(partial(doorbell.ring, "desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4()))
+    application.refresh_from_db(fields=["refs_asked_at"])
+
+
+def request_build(application: Application, ref: Ref | str, *, by: Actor, retry_of: Build | None = None) -> Build:
+    """Ask for a release of a ref that a person saw (its commit is frozen now) or typed (resolved at checkout).
+
+    Raises `AlreadyUnderWay` when the same commit is being built, `InvalidInput` for a ref that cannot be one.
+    """
+    return _request(application, _frozen_ref(application, ref), by=by, retry_of=retry_of)
+
+
+def rebuild(build: Build, *, by: Actor) -> Build:
+    """The same commit again, with the application's settings of today, as a new build that names the old one."""
+    same = {name: getattr(build, name) for name in ("ref", "ref_kind", "ref_full", "commit", "subject")}
+    return _request(build.application, same, by=by, retry_of=build)
+
+
+def cancel_build(build: Build, *, by: Actor) -> Build:
+    """Ask for the end of a build. Raises `InvalidInput` when there is nothing to cancel."""
+    try:
+        build.mark_cancelling(by=by)
+    except IllegalTransition as error:
+        raise InvalidInput(str(error)) from error
+    return build
+
+
+@transaction.atomic
+def request_preview(build: Build, *, environment: Mapping[str, str], by: Actor) -> Preview:
+    """Have the image of a build booted. Raises `InvalidInput` when the build has none."""
+    if build.image is None:
+        raise InvalidInput(f"Build {build} has no runtime image to boot; only a build that was packaged has one.")
+    preview = Preview.objects.create(
+        build=build, environment=check_environment(environment), requested_by_id=by.pk if by is not None else None
+    )
+    Event.objects.record(
+        "preview.asked", by=by, build=build, data={"preview": preview.pk, "names": sorted(preview.environment)}
+    )
+    transaction.on_commit(
+        partial(doorbell.ring, "desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
+    )
+    return preview
+
+
+def stop_preview(preview: Preview, *, by: Actor) -> Preview:
+    """Have a preview stopped. Raises `InvalidInput` when it is over."""
+    try:
+        preview.mark_stopping(by=by)
+    except IllegalTransition as error:
+        raise InvalidInput(str(error)) from error
+    return preview
+
+
+def prepare_stack(name: str, *, by: Actor) -> Preparation:
+    """Have the images of a stack made. Raises `StackError` for a stack that cannot be read, `AlreadyUnderWay`."""
+    stack = stacks.load(name)
+    try:
+        with transaction.atomic():
+            preparation = Preparation.objects.request(stack.name, stack.digest, by=by)
+            transaction.on_commit(
+                partial(doorbell.ring, "builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id)
+            )
+    except IntegrityError as error:
+        live = Preparation.objects.live().filter(stack=stack.name).first()
+        address = live.get_absolute_url() if live else ""
+        raise AlreadyUnderWay(f"The stack {name} is being prepared already.", address=address) from error
+    return preparation
+
+
+def queue_answers() -> bool:
+    """Whether workers can be rung for at this moment; if not, what was asked waits for the sweeper."""
+    return doorbell.answers()
+
+
+def _request(application: Application, frozen: dict[str, str], *, by: Actor, retry_of: Build | None) -> Build:
+    limits = application.limits(settings.BUILD_LIMITS).as_json()
+    try:
+        with transaction.atomic():
+            build = Build.objects.request(application, by=by, retry_of=retry_of, limits=limits, **frozen)
+            transaction.on_commit(
+                partial(doorbell.ring, "builds", "releases.jobs.build.run_build", build.pk, build.job_id)
+            )
+    except IntegrityError as error:
+        raise _already_building(application, frozen) from error
+    return build
+
+
+def _frozen_ref(application: Application, ref: Ref | str) -> dict[str, str]:
+    if isinstance(ref, str):
+        ref = git.check_ref(ref.strip())
+        known = _known_ref(application, ref)
+        if known is None:
+            return {"ref": ref}
+        ref = known
+    return {
+        "ref": ref.name,
+        "ref_kind": ref.kind,
+        "ref_full": ref.full_name,
+        "commit": ref.commit,
+        "subject": ref.subject,
+    }
+
+
+def _known_ref(application: Application, name: str) -> Ref | None:
+    """The ref of that name as it was last read: its full name, else a tag, else a branch."""
+    for full_name in (name, f"refs/tags/{name}", f"refs/heads/{name}"):
+        if found := application.refs.filter(full_name=full_name).first():
+            return found
+    return None
+
+
+def _already_building(application: Application, frozen: Mapping[str, str]) -> AlreadyUnderWay:
+    same = Build.objects.active().filter(application=application, stack=application.stack)
+    commit = frozen.get("commit", "")
+    live = same.filter(commit=commit).first() if commit else same.filter(ref=frozen["ref"]).first()
+    if live is None:  # it ended between the refusal and this look
+        return AlreadyUnderWay(
+            f"{frozen['ref']} of {application} was being built at this moment; press again.",
+            address=application.get_absolute_url(),
+        )
+    return AlreadyUnderWay(
+        f"{frozen['ref']} of {application} is being built already, as #{live.number}.", address=live.get_absolute_url()
+    )
+
+
+def _fits_the_database(text: str) -> bool:
+    """PostgreSQL takes neither NUL nor half of a surrogate pair, which JSON and a terminal can both hold."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _as_set(application: Application) -> dict[str, Any]:
+    """The settings for the audit trail. Values of the environment stay out of it: they may be secrets."""
+    values = {field: getattr(application, field) for field in SETTINGS_FIELDS}
+    return {**values, "environment": sorted(application.environment)}

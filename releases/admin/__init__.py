@@ -1,0 +1,22 @@
+"""The records in Django's admin: what is history can be read and searched, never changed.
+
+An application is changed through the same actions as on the pages, so that the same checks and Events hold here.
+"""
+
+from releases.admin.application import ApplicationAdmin, RefAdmin
+from releases.admin.build import ArtifactAdmin, BuildAdmin, ImageAdmin, PackageAdmin, StepAdmin
+from releases.admin.record import EventAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
+
+__all__ = [
+    "ApplicationAdmin",
+    "ArtifactAdmin",
+    "BuildAdmin",
+    "EventAdmin",
+    "ImageAdmin",
+    "PackageAdmin",
+    "PreparationAdmin",
+    "PreviewAdmin",
+    "RefAdmin",
+    "StepAdmin",
+    "WorkshopAdmin",
+]

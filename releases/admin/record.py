@@ -1,0 +1,80 @@
+"""Previews, preparations of stacks, the audit trail, and what the sweeper saw of the workshop."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from releases.admin.columns import link, megabytes, names_of_environment, short
+from releases.admin.rules import History
+from releases.models import Event, Preparation, Preview, Workshop
+
+
+@admin.register(Preview)
+class PreviewAdmin(History):
+    list_display = (
+        "__str__",
+        link("build", gettext_lazy("build")),
+        "state",
+        "address",
+        "requested_by",
+        "created_at",
+        "ends_at",
+    )
+    list_filter = ("state", "build__application")
+    list_select_related = ("build__application", "requested_by")
+    search_fields = ("message", "build__application__name")
+    exclude = ("environment",)
+    readonly_fields = (names_of_environment,)
+
+
+@admin.register(Preparation)
+class PreparationAdmin(History):
+    list_display = (
+        "stack",
+        short("digest", gettext_lazy("digest")),
+        "state",
+        "message",
+        megabytes("builder_size", gettext_lazy("size of the builder")),
+        megabytes("runner_size", gettext_lazy("size of the runner")),
+        "requested_by",
+        "created_at",
+    )
+    list_filter = ("state", "stack")
+    list_select_related = ("requested_by",)
+    search_fields = ("stack", "digest__startswith", "message")
+
+
+@admin.register(Event)
+class EventAdmin(History):
+    list_display = (
+        "at",
+        "who",
+        "verb",
+        link("application", gettext_lazy("application")),
+        link("build", gettext_lazy("build")),
+        "data",
+    )
+    list_filter = ("verb", "application", "actor")
+    list_select_related = ("application", "build__application")
+    search_fields = ("verb", "actor_name", "application__name", "data")
+    date_hierarchy = "at"
+
+    @admin.display(description=gettext_lazy("who"), ordering="actor_name")
+    def who(self, event: Event) -> str:
+        return event.actor_name or _("the portal")
+
+
+@admin.register(Workshop)
+class WorkshopAdmin(History):
+    list_display = (
+        "__str__",
+        "engine_answers",
+        "engine",
+        "engine_problem",
+        "disk_free",
+        "disk_total",
+        "repairs",
+        "seen_at",
+    )

@@ -1,0 +1,131 @@
+"""What git says when it fails, turned into one sentence for a person and into whose fault it is.
+
+git runs with `LC_ALL=C`, so the words below are its own. Lines that the other side printed (`remote: …`) never decide
+about our own disk or our own settings.
+"""
+
+from __future__ import annotations
+
+import re
+
+from releases.errors import GitError, SourceUnavailable, StorageFull
+
+_CREDENTIALS = re.compile(r"//[^/@\s'\"]*@")
+_CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\uf900-\ufffc]+")
+
+# Order matters: the first that fits is told. `{url}` is the checked address, which holds no credentials.
+_REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
+    (
+        r"resolve proxy|from proxy|proxy connect|Proxy CONNECT|to proxy",
+        "{url} cannot be reached because the proxy refused or is not there: check PORTAL_HTTPS_PROXY.",
+    ),
+    (
+        r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
+        "The host of {url} is not known: check the address, and the name server of the machine that builds.",
+    ),
+    (
+        r"SSL certificate|certificate verif|gnutls_handshake|SSL_ERROR|SSL connect|CAfile|CApath|TLS handshake",
+        (
+            "The secure connection to {url} failed: check the address; if its certificate is of your own authority, "
+            "name that in PORTAL_CA_BUNDLE."
+        ),
+    ),
+    (
+        r"Host key verification failed",
+        "The ssh host key of {url} is not known here: add it to the known_hosts of the account that runs the workers.",
+    ),
+    (
+        (
+            r"Failed to connect|Couldn't connect|Connection refused|[Cc]onnection timed out|Connection timeout|"
+            r"No route to host|Network is unreachable|Connection reset|unable to connect to"
+        ),
+        "{url} cannot be reached: the host does not answer; check the address and the network, then try again.",
+    ),
+    (
+        r"Operation too slow|timed out",
+        "{url} answers too slowly: try again later.",
+    ),
+    (
+        r"error: 30[12378]|redirect",
+        "{url} points to another address (a redirect), which is not followed: enter the new address of the repository.",
+    ),
+    (
+        (
+            r"could not read (?:Username|Password)|Authentication failed|Permission denied|terminal prompts disabled|"
+            r"error: 40[13]|[Rr]epository not found|Access denied|Invalid username or password|error: 404|"
+            r"repository '[^']*' not found"
+        ),
+        "{url} was not found, or it refuses us: check the address, and that the portal's account may read it.",
+    ),
+    (
+        r"dubious ownership",
+        (
+            "{url} belongs to another account of this machine, so git refuses to read it: give it to the account that "
+            "runs the workers."
+        ),
+    ),
+    (
+        r"transport '[^']*' not allowed",
+        "git refused the protocol of {url}: use https or ssh, or ask an operator to change PORTAL_GIT_PROTOCOLS.",
+    ),
+    (
+        (
+            r"does not appear to be a git repository|is this a git repository|not a git repository|not valid:|"
+            r"invalid server response|bad line length|unexpected .*packet|expected (?:service|flush)"
+        ),
+        "There is no git repository at {url}: check the address.",
+    ),
+    (
+        r"hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Could not read from remote|transfer closed",
+        "The connection to {url} broke off: try again.",
+    ),
+    (
+        r"unable to access|error: [45][0-9][0-9]",
+        "{url} answered with an error: try again later.",
+    ),
+)
+
+_DAMAGE = re.compile(
+    r"bad object|corrupt|missing (?:blob|tree|commit|object)|unable to read (?:sha1|tree|object)|did not send all|"
+    r"not a git repository: '|packfile .* (?:cannot|does not|is)|bad (?:signature|index|pack)|index-pack failed|"
+    r"cannot lock ref|unable to resolve reference|reference broken|loose object|inflate|badly formed|invalid sha1"
+)
+
+
+def shows_damage(url: str, said: str) -> bool:
+    """Whether a fetch failed for what may be a damaged mirror of ours, so that it is worth making it anew."""
+    return type(remote_fault(url, said)) is GitError and bool(_DAMAGE.search(said))
+
+
+def remote_fault(url: str, said: str) -> GitError | StorageFull:
+    """The exception for a fetch that failed with these words on its error output."""
+    ours = "\n".join(line for line in said.splitlines() if not line.startswith("remote:"))
+    if full := disk_fault(ours):
+        return full
+    judged = said.replace(url, "")  # a repository may be called “redirect”
+    for pattern, sentence in _REMOTE_FAULTS:
+        if re.search(pattern, judged):
+            return SourceUnavailable(sentence.format(url=url))
+    return GitError(f"git could not fetch from {url}: {last_words(said)}.")
+
+
+def local_fault(what: str, said: str) -> GitError | StorageFull:
+    """The exception for work on a mirror that failed. `what` reads on: “git could not …”."""
+    return disk_fault(said) or GitError(f"git could not {what}: {last_words(said)}.")
+
+
+def disk_fault(said: str) -> StorageFull | None:
+    """git's own disk was full, or it was not."""
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        return StorageFull("No space is left for the mirrors of repositories: free some in PORTAL_HOME and try again.")
+    return None
+
+
+def last_words(said: str) -> str:
+    """The line of git's error output that says most, cleaned, without credentials, at most 300 characters."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
+    if not telling:
+        return "it gave no reason"
+    line = telling[0].split(":", 1)[-1].strip() if telling[0].startswith(("fatal:", "error:")) else telling[-1]
+    return _CONTROL.sub(" ", _CREDENTIALS.sub("//", line))[:300].rstrip(". ") or "it gave no reason"

@@ -1,0 +1,173 @@
+"""The bare mirrors, one per application: brought up to date from outside, then only read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from django.conf import settings
+
+from releases.errors import GitError, InvalidInput, RefNotFound, SourceUnavailable
+from releases.git import reading, upkeep
+from releases.git.address import check_ref, check_repository, protocol_of
+from releases.git.faults import remote_fault, shows_damage
+from releases.git.process import Failed, Surroundings, run
+from releases.git.reading import Reader
+from releases.specs import NeverStop, RemoteRef, Stop, TreeEntry
+
+FETCH_SECONDS = 900
+LARGEST_FETCH = 4 * 1024 * 1024 * 1024
+"""Bytes that one fetch may bring."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
+_DIGITS = re.compile(r"[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Reads repositories through mirrors kept in the folder `mirrors`. Safe to use from several processes.
+
+    Errors: `SourceUnavailable` is the other side's, `RefNotFound` and `LimitExceeded` the repository's,
+    `StorageFull` and `GitError` ours."""
+
+    mirrors: Path
+    protocols: Sequence[str] = ("https", "ssh")
+    local_root: Path | None = None
+    ca_bundle: str = ""
+    proxy: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_settings(cls) -> Git:
+        return cls(
+            mirrors=settings.MIRRORS_DIR,
+            protocols=settings.GIT_PROTOCOLS,
+            local_root=settings.LOCAL_REPOSITORIES,
+            ca_bundle=str(settings.BUILD_CA_BUNDLE or ""),
+            proxy=dict(settings.BUILD_PROXY),
+        )
+
+    # ---- from outside ------------------------------------------------------------------------------
+
+    def refresh(self, mirror: str, url: str, *, stop: Stop | None = None) -> list[RemoteRef]:
+        """Fetch all tags and branches and list them: tags first, newest first.
+
+        Commits that a tag or branch has left stay in the mirror. What `stop` raises goes on; the mirror stays
+        usable then."""
+        try:
+            url = check_repository(url, protocols=self.protocols, local_root=self.local_root)
+        except InvalidInput as error:  # it was fine when it was typed: settings or the disk have changed since
+            raise SourceUnavailable(error.message) from error
+        path = self._path(mirror)
+        asked = stop or NeverStop()
+        with upkeep.locked(path, asked) as lock:
+            try:
+                self._fetch(path, url, asked, lock)
+            except Failed as failure:
+                self._fetch_anew(path, url, asked, lock, failure)
+            found = reading.refs(self._reader(mirror))
+        if not found:
+            raise SourceUnavailable(f"{url} has no tags and no branches yet: push one, then refresh.")
+        return found
+
+    def _fetch(self, path: Path, url: str, stop: Stop, lock: int) -> None:
+        surroundings = Surroundings(self.ca_bundle, self.proxy)
+        upkeep.prepare(path, surroundings, stop)
+        command = ["fetch", "--quiet", "--prune", "--no-tags", "--force", "--no-recurse-submodules"]
+        command += ["--no-auto-maintenance", "--no-write-fetch-head", "--", url]
+        command += ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        run(
+            command,
+            environment=surroundings.environment(protocol_of(url)),
+            git_dir=path,
+            stop=upkeep.Growth(path, stop, LARGEST_FETCH),
+            seconds=FETCH_SECONDS,
+            keep_open=(lock,),
+        )
+        upkeep.join_packs(path, surroundings, stop)
+
+    def _fetch_anew(self, path: Path, url: str, stop: Stop, lock: int, failure: Failed) -> None:
+        """A second try with a fresh mirror, if the first failed because ours is damaged."""
+        if not shows_damage(url, failure.said):
+            raise remote_fault(url, failure.said) from failure
+        upkeep.set_aside(path)
+        try:
+            self._fetch(path, url, stop, lock)
+        except Failed as second:
+            raise remote_fault(url, second.said) from second
+
+    # ---- from the mirror ---------------------------------------------------------------------------
+
+    def resolve(self, mirror: str, ref: str) -> tuple[str, str]:
+        """The full name (empty for a commit id) and the commit of what a person typed.
+
+        A tag goes before a branch of the same name, both before a commit id (at least 7 digits). Full names
+        (`refs/tags/…`) are taken as they are. Raises `RefNotFound` with names that come close, `InvalidInput` for
+        what can be no ref."""
+        name = check_ref(ref)
+        reader = self._reader(mirror)
+        full_names = [name] if name.startswith("refs/") else [f"refs/tags/{name}", f"refs/heads/{name}"]
+        for full_name in full_names:
+            if commit := reader.commit(full_name):
+                return full_name, commit
+        digits = name.lower()
+        if _DIGITS.fullmatch(digits) and (commit := reader.commit(digits)) and commit.startswith(digits):
+            return "", commit
+        raise RefNotFound(_not_found(name, reading.refs(reader)))
+
+    def has_commit(self, mirror: str, commit: str) -> bool:
+        """Whether the mirror holds this commit (40 hex digits), also when no ref leads to it any more."""
+        if not (self._path(mirror) / "HEAD").exists():
+            return False
+        return self._reader(mirror).commit(reading.checked(commit)) == commit
+
+    def subject(self, mirror: str, commit: str) -> str:
+        """The first line of the commit's message, cleaned, at most 200 characters."""
+        return reading.subject(self._reader(mirror), commit)
+
+    def entries(self, mirror: str, commit: str) -> list[TreeEntry]:
+        """Every file of the commit, by path; bytes that are not UTF-8 are shown as `\\x..`.
+
+        Raises `LimitExceeded` above `reading.MOST_FILES`."""
+        return reading.entries(self._reader(mirror), commit)
+
+    def read_file(self, mirror: str, commit: str, path: str, *, limit: int = 1024 * 1024) -> bytes | None:
+        """The content of one file; links inside the repository are followed. None when there is no such file.
+
+        Raises `LimitExceeded` above `limit` bytes."""
+        return reading.read_file(self._reader(mirror), commit, path, limit)
+
+    def archive(
+        self,
+        mirror: str,
+        commit: str,
+        *,
+        uid: int = 10001,
+        bytes_limit: int = reading.MOST_BYTES,
+        stop: Stop | None = None,
+    ) -> Iterator[bytes]:
+        """The commit as an uncompressed tar stream whose members belong to `uid`: the same bytes every time.
+
+        `bytes_limit` bounds the files together. Raises `LimitExceeded` above it or above `reading.MOST_FILES`,
+        `BuildFailed` for a name that leads out of the folder it is unpacked in."""
+        return reading.archive(self._reader(mirror), commit, uid, bytes_limit, stop or NeverStop())
+
+    def _path(self, mirror: str) -> Path:
+        if not _NAME.fullmatch(mirror) or mirror.endswith((".lock", ".damaged")):
+            raise GitError("The name of a mirror may hold letters, digits, “.”, “_” and “-” only.")
+        return self.mirrors / mirror
+
+    def _reader(self, mirror: str) -> Reader:
+        return Reader(self._path(mirror), Surroundings())
+
+
+def _not_found(name: str, known: Sequence[RemoteRef]) -> str:
+    sentence = f"The repository has no tag, branch or commit “{name}”"
+    names = list(dict.fromkeys(ref.name for ref in known))
+    if near := get_close_matches(name, names, n=5, cutoff=0.5):
+        return f"{sentence}: did you mean {', '.join(near)}?"
+    if names:
+        return f"{sentence}: it has for example {', '.join(names[:5])}."
+    return f"{sentence}: it has no refs at all."

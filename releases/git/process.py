@@ -1,0 +1,233 @@
+"""One git process: how it is started, watched, bounded and ended.
+
+The environment is empty but for what stands in `Surroundings.environment`, no configuration of the machine or of an
+account is read, and every command carries the prelude that passed each attack that was tried against it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from releases.errors import GitError
+from releases.specs import NeverStop, Stop
+
+CHUNK = 128 * 1024
+LOCAL_SECONDS = 120
+"""The longest that work on a mirror may take; a fetch has its own time."""
+STEP = 0.3
+"""Seconds between two questions to `stop`."""
+
+_PRELUDE = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "credential.helper=",
+    "fetch.unpackLimit=1",  # always one pack, renamed into place: a killed fetch leaves no commit without its tree
+    "fetch.recurseSubmodules=false",
+    "gc.auto=0",  # a moved tag's old commit stays: builds of it must be repeatable
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=30",
+    "maintenance.auto=false",
+    "protocol.allow=never",
+    "safe.bareRepository=explicit",
+    "tar.umask=0022",
+    "transfer.credentialsInUrl=die",
+    "transfer.unpackLimit=1",
+)
+_SSH = (
+    "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=20 -oServerAliveInterval=10 "
+    "-oServerAliveCountMax=3 -oForwardAgent=no -oClearAllForwardings=yes -oPermitLocalCommand=no "
+    "-oControlMaster=no -oControlPath=none"  # a shared connection would outlive git and hold its output open
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What git may know of the outside: a CA bundle and proxies, both given by settings."""
+
+    ca_bundle: str = ""
+    proxy: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self, protocol: str = "") -> dict[str, str]:
+        """The whole environment of one command; `protocol` is the only one that it may speak, none by default."""
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "/bin/false",
+            "SSH_ASKPASS": "/bin/false",
+            "GIT_ALLOW_PROTOCOL": protocol or "none",
+            "GIT_PROTOCOL_FROM_USER": "0",
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_SSH_COMMAND": _SSH,
+            "GIT_SSH_VARIANT": "ssh",
+        }
+        if protocol in ("https", "http"):
+            environment |= {name: value for name, value in self.proxy.items() if value}
+            environment |= {"GIT_SSL_CAINFO": self.ca_bundle} if self.ca_bundle else {}
+        if protocol == "ssh" and (agent := os.environ.get("SSH_AUTH_SOCK")):
+            environment["SSH_AUTH_SOCK"] = agent
+        return environment
+
+
+class Failed(Exception):
+    """git ended with another code than 0. It never leaves this room: its callers turn it into a sentence."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(said)
+        self.code = code
+        self.said = said
+
+
+class _Words:
+    """The error output of a process, bounded: its beginning and its end are kept."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.tail = b""
+
+    def add(self, data: bytes) -> None:
+        room = max(0, 8 * 1024 - len(self.head))
+        self.head += data[:room]
+        self.tail = (self.tail + data[room:])[-24 * 1024 :]
+
+    def text(self) -> str:
+        return (self.head + self.tail).decode("utf-8", "replace")
+
+
+def stream(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    git_dir: Path | None = None,
+    stop: Stop | None = None,
+    seconds: float = LOCAL_SECONDS,
+    feed: bytes = b"",
+    keep_open: Sequence[int] = (),
+) -> Generator[bytes, None, None]:
+    """Run one git command and give its output as it comes.
+
+    `stop` is asked at least twice a second; when it raises, when the time is over, or when the reader loses interest,
+    the whole process group is killed. Time that the reader itself takes does not count against `seconds`. Raises
+    `Failed` for an exit code other than 0, `GitError` when git is missing or too slow. `keep_open` are descriptors
+    (locks) that live as long as git itself, even when we are killed."""
+    command = _command(arguments, git_dir)
+    with _running(command, environment, feed, keep_open) as process:
+        words = _Words()
+        yield from _watch(process, words, stop or NeverStop(), seconds, arguments[0])
+        if code := process.wait():
+            raise Failed(code, words.text())
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    git_dir: Path | None = None,
+    stop: Stop | None = None,
+    seconds: float = LOCAL_SECONDS,
+    feed: bytes = b"",
+    keep_open: Sequence[int] = (),
+    limit: int = 64 * 1024 * 1024,
+) -> bytes:
+    """Like `stream`, for an answer that fits into memory; more than `limit` bytes raise `GitError`."""
+    answer = bytearray()
+    chunks = stream(
+        arguments,
+        environment=environment,
+        git_dir=git_dir,
+        stop=stop,
+        seconds=seconds,
+        feed=feed,
+        keep_open=keep_open,
+    )
+    for chunk in chunks:
+        answer += chunk
+        if len(answer) > limit:
+            raise GitError(f"git {arguments[0]} answered with more than {limit // 1024 // 1024} MB: that is too much.")
+    return bytes(answer)
+
+
+def _command(arguments: Sequence[str], git_dir: Path | None) -> list[str]:
+    command = ["git", "--no-pager"]
+    for setting in _PRELUDE:
+        command += ["-c", setting]
+    if git_dir is not None:
+        command.append(f"--git-dir={git_dir}")
+    return [*command, *arguments]
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], environment: Mapping[str, str], feed: bytes, keep_open: Sequence[int]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with tempfile.TemporaryFile() as source:
+        source.write(feed)
+        source.seek(0)
+        try:
+            process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd="/",
+                stdin=source if feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=tuple(keep_open),
+            )
+        except FileNotFoundError as error:
+            raise GitError("git is not installed on this machine: install the package “git” and try again.") from error
+        except OSError as error:
+            raise GitError(f"git cannot be started on this machine: {error.strerror}.") from error
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _watch(process: subprocess.Popen[bytes], words: _Words, stop: Stop, seconds: float, name: str) -> Iterator[bytes]:
+    """Output until both pipes are closed; error output is kept in `words`."""
+    assert process.stdout is not None  # noqa: S101 - both were asked for as pipes
+    assert process.stderr is not None  # noqa: S101
+    left, asked = seconds, 0.0
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ, words)
+        while selector.get_map():
+            before = time.monotonic()
+            if before - asked >= STEP:
+                stop.check()
+                asked = before
+            ready = selector.select(STEP)
+            left -= time.monotonic() - before
+            if left < 0:
+                raise GitError(f"git {name} took longer than {seconds:.0f} seconds and was ended: try again later.")
+            for key, _ in ready:
+                source: IO[bytes] = key.fileobj  # type: ignore[assignment] # we registered the two pipes ourselves
+                data = os.read(source.fileno(), CHUNK)
+                if not data:
+                    selector.unregister(source)
+                elif key.data is words:
+                    words.add(data)
+                else:
+                    yield data

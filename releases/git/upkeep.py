@@ -1,0 +1,141 @@
+"""How a mirror's folder is kept sound: made, locked, cleared of left-overs, bounded, its packs joined.
+
+Below the folder of mirrors lie `<mirror>/`, the bare repository, `<mirror>.lock`, which two processes that refresh it
+at the same time wait for, and `<mirror>.damaged/`, the last one that had to be made anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from releases.errors import GitError, SourceUnavailable, StorageError, StorageFull
+from releases.git.faults import local_fault
+from releases.git.process import STEP, Failed, Surroundings, run
+from releases.specs import Stop
+
+LOCK_SECONDS = 1200
+"""The longest wait for another process that refreshes the same mirror."""
+PACKS_KEPT = 40
+"""Each fetch adds a pack; above this number they are joined. Joining drops nothing."""
+
+# Written anew before each fetch, so that nothing which got into the file by another way is ever believed.
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tlogAllRefUpdates = false
+[gc]
+\tauto = 0
+"""
+_PARTS = ("HEAD", "config", "objects", "refs")
+_LEFT_OVERS = ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp*", "objects/*/tmp_obj_*")
+
+
+@contextmanager
+def locked(path: Path, stop: Stop) -> Iterator[int]:
+    """Hold the mirror's lock, and give its descriptor.
+
+    git inherits it, so that a fetch which outlives a killed worker still keeps the next one waiting."""
+    file = path.with_name(f"{path.name}.lock")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _disk_fault(file, error) from error
+    try:
+        _wait_for(descriptor, path.name, stop)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def prepare(path: Path, surroundings: Surroundings, stop: Stop) -> None:
+    """Make the mirror, or mend what a killed process has left behind. The lock must be held."""
+    try:
+        if not all((path / part).exists() for part in _PARTS):
+            _make(path, surroundings, stop)
+        (path / "config").write_text(_CONFIG)
+        shutil.rmtree(path / "hooks", ignore_errors=True)
+        for pattern in _LEFT_OVERS:
+            for left_over in path.glob(pattern):
+                left_over.unlink(missing_ok=True)
+    except OSError as error:
+        raise _disk_fault(path, error) from error
+
+
+def set_aside(path: Path) -> None:
+    """Make room for a fresh mirror; the damaged one is kept once, for it may hold commits that tags have left."""
+    damaged = path.with_name(f"{path.name}.damaged")
+    shutil.rmtree(damaged, ignore_errors=True)
+    with suppress(OSError):
+        path.rename(damaged)
+
+
+def join_packs(path: Path, surroundings: Surroundings, stop: Stop) -> None:
+    """Join the packs of many fetches into few. Objects that no ref reaches stay."""
+    if len(list(path.glob("objects/pack/*.pack"))) <= PACKS_KEPT:
+        return
+    with suppress(Failed):  # the mirror is whole without it; the next fetch tries again
+        run(["repack", "-d", "-q", "--geometric=2"], environment=surroundings.environment(), git_dir=path, stop=stop)
+
+
+@dataclass(slots=True)
+class Growth:
+    """A `Stop` that also ends a fetch which brings too much."""
+
+    path: Path
+    stop: Stop
+    most: int
+    """Bytes."""
+
+    def check(self) -> None:
+        self.stop.check()
+        size = 0
+        for part in self.path.glob("objects/pack/tmp_pack_*"):
+            with suppress(FileNotFoundError):
+                size += part.stat().st_size
+        if size > self.most:
+            raise SourceUnavailable(
+                f"The repository is larger than {self.most // 1024 // 1024} MB, which is the most that is fetched: "
+                "remove large files from its history."
+            )
+
+
+def _make(path: Path, surroundings: Surroundings, stop: Stop) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config").unlink(missing_ok=True)
+    if not (path / "HEAD").is_file():
+        (path / "HEAD").unlink(missing_ok=True)
+    command = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(path)]
+    try:
+        run(command, environment=surroundings.environment(), stop=stop)
+    except Failed as failure:
+        raise local_fault(f"make the mirror {path}", failure.said) from failure
+
+
+def _wait_for(descriptor: int, mirror: str, stop: Stop) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        stop.check()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise GitError(f"Another process has been refreshing {mirror} for too long: try again later.") from None
+            time.sleep(STEP)
+        else:
+            return
+
+
+def _disk_fault(path: Path, error: OSError) -> StorageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(f"No space is left for repositories in {path.parent}: free some and try again.")
+    return StorageError(f"The mirror {path} cannot be written: {error.strerror}; check the folder's owner and rights.")

@@ -1,0 +1,258 @@
+"""One build, from the take-up to the last line of its log. The only place where an exception becomes an outcome."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from rq import get_current_job
+
+from releases.errors import (
+    BuildCancelled,
+    BuildFailed,
+    BuildOutOfMemory,
+    BuildTimedOut,
+    EngineError,
+    IllegalTransition,
+    LeaseLost,
+    SourceUnavailable,
+    WorkshopError,
+)
+from releases.jobs.lease import Lease
+from releases.jobs.steps import skip, step
+from releases.jobs.workbench import make_bench
+from releases.models import (
+    Artifact,
+    Build,
+    Event,
+    Image,
+    Outcome,
+    Package,
+    Preparation,
+    Ref,
+    StepName,
+)
+from releases.pipeline.bench import Bench, thrown_away
+from releases.pipeline.checkout import check_out
+from releases.pipeline.collect import collect
+from releases.pipeline.package import package
+from releases.pipeline.prepare import known, prepare
+from releases.pipeline.probe import ProbeFailed, probe
+from releases.pipeline.produce import Produced, produce
+from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
+from releases.stacks import stack as stacks
+from releases.storage import LogWriter, log_path
+
+logger = logging.getLogger(__name__)
+
+
+def run_build(build_id: int) -> None:
+    """The job. A row that is not queued any more is somebody else's: nothing is done."""
+    build = Build.objects.select_related("application").get(pk=build_id)
+    if not build.take_up(worker=_worker_name()):
+        return
+    with LogWriter(log_path(build.pk), secrets=_secrets(build)) as log:
+        with Lease(build) as lease:
+            outcome, message = _attempt(build, log, lease)
+        log.line(f"{outcome.label}: {message}")
+        _end(build, outcome, message)
+
+
+def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
+    """The ladder: whose fault it was, and the sentence for a person."""
+    try:
+        return Outcome.SUCCEEDED, _make_release(build, log, lease)
+    except LeaseLost as error:
+        return Outcome.WORKER_LOST, error.message
+    except BuildCancelled:
+        return Outcome.CANCELLED, _who_cancelled(build)
+    except IllegalTransition:  # a verb that met a build which is being cancelled
+        return Outcome.CANCELLED, _who_cancelled(build)
+    except BuildTimedOut as error:
+        return Outcome.TIMED_OUT, error.message
+    except BuildOutOfMemory as error:
+        return Outcome.OUT_OF_MEMORY, error.message
+    except BuildFailed as error:
+        return Outcome.FAILED, error.message
+    except SourceUnavailable as error:
+        return Outcome.SOURCE_UNAVAILABLE, error.message
+    except EngineError as error:
+        return Outcome.ENGINE_UNAVAILABLE, error.message
+    except WorkshopError as error:
+        return Outcome.INTERNAL_ERROR, error.message
+    except Exception as error:  # the one broad net: no build may stay without an end
+        logger.exception("Build %s met a defect of the portal", build)
+        return Outcome.INTERNAL_ERROR, (
+            f"The portal itself failed ({type(error).__name__}); the worker's output has the details. "
+            f"Rebuild, and report it if it happens again."
+        )
+
+
+def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
+    """The walk from the click to the shelf."""
+    started = time.monotonic()
+    bench = make_bench(output=log.line, stop=lease)
+    lease.start_clock(build.limits["seconds"])
+
+    with step(build, StepName.CHECKOUT, log):
+        bench.engine.info()  # an engine that is away is said at once, not after the fetch
+        source = check_out(build.spec(), bench)
+        _freeze_source(build, source)
+
+    build.mark_producing()
+    images = _stack_images(build, bench, log, lease)
+    name = f"{build.spec().container}-builder"
+    with thrown_away(bench.engine, name):
+        with step(build, StepName.PRODUCE, log):
+            produced = produce(build.spec(), source.commit, images, bench)
+            _keep_packages(build, produced)
+        with step(build, StepName.COLLECT, log):
+            artifact = collect(produced.container, limit=build.spec().limits.artifact_bytes, bench=bench)
+            _keep_artifact(build, artifact)
+
+    build.mark_packaging()
+    with step(build, StepName.PACKAGE, log):
+        stack = stacks.load(build.stack)
+        image = package(
+            build.spec(), source.commit, artifact, stack, images, instance=settings.PORTAL_INSTANCE, bench=bench
+        )
+        _keep_image(build, image)
+
+    build.mark_probing()
+    _probe(build, image, bench, log)
+    lease.check()
+    return (
+        f"app.tar.gz {artifact.size / 1e6:.1f} MB, image {image.size / 1e6:.1f} MB, "
+        f"in {time.monotonic() - started:.1f} s."
+    )
+
+
+def _stack_images(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> StackImages:
+    """The stack's images, made now when this is their first use; that time is not the build's."""
+    stack = stacks.load(build.stack)
+    images = known(stack, bench)
+    if images is None:
+        with step(build, StepName.PREPARE, log):
+            lease.stop_clock()
+            images = prepare(stack, bench)
+            lease.start_clock(build.limits["seconds"])
+    Preparation.objects.note_images(stack.name, images)
+    build.note(
+        stack_digest=images.digest,
+        builder_image=images.builder_id,
+        runner_image=images.runner_id,
+        base_image=images.base_id,
+    )
+    return images
+
+
+def _freeze_source(build: Build, source: CheckedOut) -> None:
+    facts = {
+        "commit": source.commit,
+        "ref_full": source.ref_full,
+        "source_files": source.files,
+        "source_size": source.size,
+    }
+    if not build.commit:
+        seen = Ref.objects.filter(application=build.application, full_name=source.ref_full).first()
+        kinds = {"refs/tags/": "tag", "refs/heads/": "branch"}
+        facts["ref_kind"] = next((kind for start, kind in kinds.items() if source.ref_full.startswith(start)), "commit")
+        facts["subject"] = seen.subject if seen and seen.commit == source.commit else ""
+    try:
+        build.note(**facts)
+    except IntegrityError as error:
+        raise BuildFailed(
+            f"{build.ref} is commit {source.commit[:7]}, which is being built already: follow that build instead."
+        ) from error
+
+
+def _keep_packages(build: Build, produced: Produced) -> None:
+    with build.fenced():
+        Package.objects.bulk_create(
+            Package(build=build, name=found.name, version=found.version, sha256=found.sha256, filename=found.filename)
+            for found in produced.packages
+        )
+    build.note(memory_peak=produced.memory_peak or None, limits_hit=list(produced.limits_hit))
+
+
+def _keep_artifact(build: Build, kept: BuiltFile) -> None:
+    with transaction.atomic():
+        artifact, _ = Artifact.objects.get_or_create(
+            sha256=kept.sha256, defaults={"name": kept.name, "size": kept.size}
+        )
+        build.note(artifact=artifact)
+        Event.objects.record("artifact.kept", build=build, data={"sha256": kept.sha256, "size": kept.size})
+
+
+def _keep_image(build: Build, made: BuiltImage) -> None:
+    artifact = build.artifact
+    if artifact is None:
+        raise IllegalTransition(f"Build {build} has no artifact to make an image of.")
+    with transaction.atomic():
+        image = Image.objects.create(
+            image_id=made.image_id,
+            tag=made.tag,
+            size=made.size,
+            builder_size=made.builder_size,
+            artifact=artifact,
+        )
+        build.note(image=image)
+        Event.objects.record("image.made", build=build, data={"id": made.image_id, "tag": made.tag, "size": made.size})
+
+
+def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> None:
+    if build.probe_policy == "off":
+        skip(build, StepName.PROBE, "switched off for this application")
+        return
+    with step(build, StepName.PROBE, log):
+        try:
+            _keep_probe(build, probe(build.spec(), image, bench))
+        except ProbeFailed as error:
+            _keep_probe(build, error.result)
+            raise
+
+
+def _keep_probe(build: Build, result: ProbeResult) -> None:
+    build.note(
+        probe_status=result.status or None,
+        probe_seconds=result.seconds if result.status else None,
+        probe_memory=result.memory or None,
+        probe_body=result.body,
+        probe_message=result.message[:500],
+    )
+
+
+def _end(build: Build, outcome: Outcome, message: str) -> None:
+    """Write the end. A build that was closed by another hand, or cancelled at the last moment, keeps the truth."""
+    with suppress(LeaseLost):
+        try:
+            if outcome == Outcome.SUCCEEDED:
+                build.mark_succeeded(message)
+            else:
+                build.mark_ended(outcome, message)
+        except IllegalTransition:
+            build.mark_ended(Outcome.CANCELLED, _who_cancelled(build))
+
+
+def _who_cancelled(build: Build) -> str:
+    asked = build.events.filter(verb="build.cancel_asked").first()
+    name = asked.actor_name if asked and asked.actor_name else "the portal"
+    return f"Cancelled by {name}; nothing of it was released."
+
+
+def _secrets(build: Build) -> list[str]:
+    """Values that must not stand in a log: those whose names say so."""
+    words = ("SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY", "URI", "URL", "DSN")
+    return [
+        value
+        for name, value in build.environment.items()
+        if len(value) >= 6 and any(word in name.upper() for word in words)
+    ]
+
+
+def _worker_name() -> str:
+    job = get_current_job()
+    return (job.worker_name or "") if job is not None else "by hand"

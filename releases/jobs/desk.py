@@ -1,0 +1,143 @@
+"""The short jobs: reading refs, booting a preview, preparing a stack. Each ends its row whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from releases.errors import BuildFailed, IllegalTransition, InvalidInput, PortalError, StackError
+from releases.git import Git
+from releases.jobs.workbench import connect, make_bench
+from releases.models import Application, Preparation, Preview, Ref
+from releases.pipeline import probe
+from releases.pipeline.prepare import prepare
+from releases.specs import Engine, NeverStop, ProbeResult
+from releases.stacks import stack as stacks
+from releases.storage import LogWriter, preparation_log_path
+
+logger = logging.getLogger(__name__)
+
+
+def refresh_refs(application_id: int) -> None:
+    """Read the refs of an application's repository; what went wrong stands on the application's page."""
+    application = Application.objects.get(pk=application_id)
+    try:
+        found = Git.from_settings().refresh(application.mirror, application.repository, stop=NeverStop())
+    except (PortalError, InvalidInput) as error:
+        application.note_refs_error(error.message)
+        return
+    Ref.objects.replace_for(application, found)
+
+
+def start_preview(preview_id: int) -> None:
+    """Boot the image of a preview and keep what it first answered. The sweeper follows its log and stops it."""
+    preview = Preview.objects.select_related("build__application", "build__image").get(pk=preview_id)
+    if not preview.is_live:
+        return
+    try:
+        engine = connect()
+        result = _boot(engine, preview)
+        address = engine.address(preview.container, probe.PORT) if result.status else ""
+        if not result.status:
+            raise BuildFailed(result.message)
+        preview.mark_running(
+            address=f"http://{address}",
+            status=result.status,
+            seconds=result.seconds,
+            body=result.body,
+            message=result.message,
+        )
+    except IllegalTransition:
+        logger.info("Preview %s was stopped while it started", preview.pk)
+    except PortalError as error:
+        _fail(preview, error.message)
+
+
+def _boot(engine: Engine, preview: Preview) -> ProbeResult:
+    if preview.build.image is None:
+        raise BuildFailed("The build has no image.")
+    labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
+    engine.remove(preview.container)
+    started = probe.boot(engine, preview.container, preview.build.image.image_id, preview.environment, labels)
+    return probe.ask(
+        engine, preview.container, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk)
+    )
+
+
+class _StillWanted:
+    """Stops a boot whose preview somebody has stopped."""
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def check(self) -> None:
+        if not Preview.objects.live().filter(pk=self._key).exclude(state="stopping").exists():
+            raise IllegalTransition("The preview is not wanted any more.")
+
+
+def _fail(preview: Preview, message: str) -> None:
+    try:
+        preview.mark_failed(message)
+    except IllegalTransition:
+        logger.info("Preview %s ended before it failed: %s", preview.pk, message)
+
+
+def prepare_stack(preparation_id: int) -> None:
+    """Make the images of a stack, with every line in the preparation's log."""
+    preparation = Preparation.objects.get(pk=preparation_id)
+    if not preparation.take_up():
+        return
+    with LogWriter(preparation_log_path(preparation.pk)) as log:
+        try:
+            with _renewing(preparation):
+                stack = stacks.load(preparation.stack)
+                if stack.digest != preparation.digest:
+                    raise StackError(
+                        f"The files of {stack.name} changed since this was asked for: press Prepare again."
+                    )
+                images = prepare(stack, make_bench(output=log.line, stop=NeverStop()))
+            message = f"Builder {images.builder_size / 1e6:.0f} MB, runner {images.runner_size / 1e6:.0f} MB."
+            log.line(f"Succeeded: {message}")
+            preparation.mark_succeeded(images, message)
+        except PortalError as error:
+            log.line(f"Failed: {error.message}")
+            _fail_preparation(preparation, error.message)
+
+
+def _fail_preparation(preparation: Preparation, message: str) -> None:
+    try:
+        preparation.mark_failed(message)
+    except IllegalTransition:
+        logger.info("Preparation %s was closed by another hand: %s", preparation.pk, message)
+
+
+@contextmanager
+def _renewing(preparation: Preparation) -> Iterator[None]:
+    """Hold the preparation's lease from a thread while the engine works."""
+    over = threading.Event()
+
+    def hold() -> None:
+        try:
+            while not over.wait(settings.LEASE_SECONDS / 6):
+                try:
+                    preparation.renew_lease()
+                except IllegalTransition:
+                    return
+                except DatabaseError as error:
+                    logger.warning("The lease of %s could not be renewed: %s", preparation, error)
+                    connection.close()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold, name=f"lease of {preparation}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=10)

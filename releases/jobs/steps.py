@@ -1,0 +1,55 @@
+"""Rows for steps: begun, ended, and how long they took by a clock that no clock change moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.utils import timezone
+
+from releases.errors import BuildCancelled, LeaseLost
+from releases.models import Build, Step, StepName, StepResult
+from releases.storage import LogWriter
+
+
+@contextmanager
+def step(build: Build, name: StepName, log: LogWriter) -> Iterator[Step]:
+    """One step of a build that this attempt owns. What goes wrong inside ends the step and goes on."""
+    position = list(StepName).index(name) + 1
+    with build.fenced():
+        row = Step.objects.create(build=build, name=name, position=position, started_at=timezone.now())
+    log.step(name.value)
+    started = time.monotonic()
+    try:
+        yield row
+    except LeaseLost:
+        raise
+    except BuildCancelled:
+        _end(build, row, StepResult.STOPPED, started)
+        raise
+    except BaseException:
+        _end(build, row, StepResult.FAILED, started)
+        raise
+    _end(build, row, StepResult.SUCCEEDED, started)
+
+
+def skip(build: Build, name: StepName, why: str) -> None:
+    """A step that is not wanted, and why."""
+    now = timezone.now()
+    with build.fenced():
+        Step.objects.create(
+            build=build,
+            name=name,
+            position=list(StepName).index(name) + 1,
+            result=StepResult.SKIPPED,
+            started_at=now,
+            finished_at=now,
+            detail=why,
+        )
+
+
+def _end(build: Build, row: Step, result: StepResult, started: float) -> None:
+    row.result, row.finished_at, row.seconds = result, timezone.now(), time.monotonic() - started
+    with build.fenced():
+        row.save()

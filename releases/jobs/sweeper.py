@@ -1,0 +1,228 @@
+"""The one hand that makes rows, queue and engine agree. PostgreSQL is the truth; the other two follow it.
+
+`tick` is quick and runs every second: it kills what a person cancelled, stops previews, and copies their logs.
+`sweep` runs every 15 s and at the start: it closes what lost its worker, rings again for what waits without a job,
+and removes containers, images and temporary files that belong to nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from redis.exceptions import RedisError
+
+from releases.errors import EngineError, IllegalTransition, LeaseLost, PortalError
+from releases.jobs import doorbell
+from releases.jobs.workbench import connect
+from releases.models import (
+    Application,
+    Build,
+    Image,
+    Outcome,
+    Preparation,
+    PreparationState,
+    Preview,
+    PreviewState,
+    State,
+    Workshop,
+)
+from releases.specs import ContainerInfo, Engine
+from releases.storage import Blobs, LogWriter, log_path, preview_log_path
+
+logger = logging.getLogger(__name__)
+
+CANCEL_PATIENCE = timedelta(seconds=6)
+"""A worker that has not let go by then is overruled, so that a cancel is over within 10 s."""
+RING_AGAIN_AFTER = timedelta(seconds=10)
+TEMPORARY_SECONDS = 3600.0
+LOST = (
+    "The worker was lost in the middle of this build: it was killed, or its machine stopped. "
+    "What it had begun was removed; press Rebuild."
+)
+BUILD, ATTEMPT, PREVIEW = "release-portal.build", "release-portal.attempt", "release-portal.preview"
+
+
+class Sweeper:
+    """Keeps nothing but how far each preview's log was read, so that it may be killed at any moment."""
+
+    def __init__(self) -> None:
+        self._read_until: dict[int, float] = {}
+
+    def tick(self) -> None:
+        """Every second. An engine that is away is reported by `sweep`; the next tick tries again."""
+        with suppress(EngineError):
+            self._end_cancelled()
+            self._stop_previews()
+            self._copy_preview_logs()
+
+    def sweep(self) -> int:
+        """Every 15 s. Says how much was repaired."""
+        repaired = self._close_lost_builds() + self._close_lost_preparations() + self._ring_again()
+        info, problem = "", ""
+        try:
+            engine = connect()
+            seen = engine.info()
+            info = f"Docker {seen.version}, {seen.storage_driver}"
+            repaired += self._remove_containers(engine) + self._remove_images(engine)
+        except EngineError as error:
+            problem = error.message
+        repaired += Blobs(settings.BLOBS_DIR).sweep_temporary(TEMPORARY_SECONDS)
+        free, total = _disk(settings.PORTAL_HOME)
+        Workshop.objects.report(
+            engine_answers=not problem,
+            engine=info,
+            engine_problem=problem,
+            disk_free=free,
+            disk_total=total,
+            repaired=repaired,
+        )
+        return repaired
+
+    # ---- every second -----------------------------------------------------------------------------------
+
+    def _end_cancelled(self) -> None:
+        """Kill the containers of builds that a person cancelled; overrule a worker that does not let go."""
+        cancelling = list(Build.objects.filter(state=State.CANCELLING).select_related("application"))
+        if not cancelling:
+            return
+        engine = connect()
+        for build in cancelling:
+            for container in engine.containers({BUILD: str(build.pk)}):
+                engine.remove(container.name)
+        patient = Q(cancel_asked_at__gt=Now() - CANCEL_PATIENCE)
+        for build in Build.objects.filter(state=State.CANCELLING).exclude(patient):
+            with suppress(LeaseLost, IllegalTransition):
+                build.mark_ended(Outcome.CANCELLED, "Cancelled; its worker did not let go, so the portal ended it.")
+
+    def _stop_previews(self) -> None:
+        for preview in Preview.objects.to_be_stopped().select_related("build__application", "build__image"):
+            by_itself = preview.state == PreviewState.RUNNING
+            self._copy_log(preview)
+            connect().remove(preview.container)
+            minutes = settings.PREVIEW_SECONDS // 60
+            message = f"Stopped by itself after {minutes} minutes." if by_itself else "Stopped as asked."
+            with suppress(IllegalTransition):
+                preview.mark_stopped(message)
+
+    def _copy_preview_logs(self) -> None:
+        running = Preview.objects.filter(state__in=(PreviewState.ASKED, PreviewState.RUNNING))
+        for preview in running.select_related("build__application"):
+            self._copy_log(preview)
+
+    def _copy_log(self, preview: Preview) -> None:
+        """Append what the container printed since the last look."""
+        since = self._read_until.get(preview.pk)
+        if since is None:  # a new sweeper starts the copy anew: the whole of what the engine still has
+            preview_log_path(preview.pk).unlink(missing_ok=True)
+            since = 0.0
+        until = time.time()
+        with suppress(EngineError):
+            said = connect().output(preview.container, since=since, limit=256 * 1024)
+            self._read_until[preview.pk] = until
+            if said:
+                with LogWriter(preview_log_path(preview.pk)) as log:
+                    for line in said.splitlines():
+                        log.line(line)
+
+    # ---- every fifteen seconds ---------------------------------------------------------------------------
+
+    def _close_lost_builds(self) -> int:
+        """Lease ran out: the containers go first, so that no twin runs beside a rebuild, then the row is closed."""
+        closed = 0
+        for build in Build.objects.lease_ran_out().select_related("application"):
+            with suppress(EngineError):
+                engine = connect()
+                for container in engine.containers({BUILD: str(build.pk)}):
+                    engine.remove(container.name)
+            if build.mark_lost(LOST):
+                build.refresh_from_db()
+                with suppress(PortalError), LogWriter(log_path(build.pk)) as log:
+                    log.line(f"{build.get_standing_display()}: {build.message}")
+                logger.warning("Build %s had lost its worker %s", build, build.worker)
+                closed += 1
+        return closed
+
+    def _close_lost_preparations(self) -> int:
+        closed = 0
+        for preparation in Preparation.objects.lease_ran_out():
+            with suppress(IllegalTransition):
+                preparation.mark_failed("The worker was lost while it made the images; press Prepare again.")
+                closed += 1
+        return closed
+
+    def _ring_again(self) -> int:
+        """For every row that waits and has no job: Redis was away, was emptied, or lost its worker early."""
+        rung = 0
+        early = Now() - RING_AGAIN_AFTER
+        try:
+            for build in Build.objects.queued().filter(created_at__lt=early):
+                if not doorbell.is_waiting("builds", build.job_id):
+                    rung += doorbell.ring("builds", "releases.jobs.build.run_build", build.pk, build.job_id)
+            for preparation in Preparation.objects.filter(state=PreparationState.QUEUED, created_at__lt=early):
+                if not doorbell.is_waiting("builds", preparation.job_id):
+                    rung += doorbell.ring(
+                        "builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id
+                    )
+            for preview in Preview.objects.filter(state=PreviewState.ASKED, created_at__lt=early):
+                if not doorbell.is_waiting("desk", preview.job_id):
+                    rung += doorbell.ring("desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
+            for application in _waiting_for_refs():
+                Application.objects.filter(pk=application.pk).update(refs_asked_at=Now())
+                rung += doorbell.ring("desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4())
+        except RedisError as error:
+            logger.warning("Redis does not answer: %s", error)
+        return rung
+
+    def _remove_containers(self, engine: Engine) -> int:
+        """Containers of ours whose build is over or in another attempt, or whose preview is over."""
+        removed = 0
+        for container in engine.containers({}):
+            if not _is_wanted(container):
+                engine.remove(container.name)
+                logger.info("Removed the container %s, which belonged to nobody", container.name)
+                removed += 1
+        return removed
+
+    def _remove_images(self, engine: Engine) -> int:
+        """Images of builds that ended before their image was recorded."""
+        removed = 0
+        for image in engine.images({BUILD: ""}):
+            key = image.labels.get(BUILD, "")
+            if not key.isdigit() or Build.objects.active().filter(pk=int(key)).exists():
+                continue
+            if not Image.objects.filter(image_id=image.image_id).exists():
+                engine.remove_image(image.image_id)
+                removed += 1
+        return removed
+
+
+def _is_wanted(container: ContainerInfo) -> bool:
+    build, attempt = container.labels.get(BUILD, ""), container.labels.get(ATTEMPT, "")
+    preview = container.labels.get(PREVIEW, "")
+    if preview.isdigit():
+        return Preview.objects.live().filter(pk=int(preview)).exists()
+    if build.isdigit() and attempt.isdigit():
+        return Build.objects.leased().filter(pk=int(build), attempt=int(attempt)).exists()
+    return True  # a container of a stack's preparation, or not one of a build
+
+
+def _waiting_for_refs() -> list[Application]:
+    late = Application.objects.filter(refs_asked_at__lt=Now() - timedelta(seconds=120))
+    return list(late.filter(Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at")), refs_error=""))
+
+
+def _disk(folder: Path) -> tuple[int | None, int | None]:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None, None
+    return usage.free, usage.total

@@ -1,0 +1,30 @@
+"""Makes the adapters from the settings: the one place where they are joined."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from releases import engine
+from releases.git import Git
+from releases.pipeline.bench import Bench, Surroundings
+from releases.specs import Engine, Output, Stop
+from releases.storage import Blobs
+
+
+def connect() -> Engine:
+    """The engine of the settings. Tests put their own here."""
+    return engine.connect()
+
+
+def make_bench(*, output: Output, stop: Stop) -> Bench:
+    return Bench(
+        engine=connect(),
+        git=Git.from_settings(),
+        blobs=Blobs(settings.BLOBS_DIR),
+        output=output,
+        stop=stop,
+        surroundings=Surroundings(
+            ca_bundle=settings.BUILD_CA_BUNDLE, index_url=settings.BUILD_INDEX_URL, proxy=settings.BUILD_PROXY
+        ),
+        locks=settings.TEMP_DIR / "locks",
+    )

@@ -1,0 +1,66 @@
+"""Our RQ worker: one queue a process, quick maintenance, and a build that is closed when its work-horse is killed.
+
+RQ's own defaults let a job whose worker was killed say "started" for 13 minutes (measured); the truth is our lease,
+these numbers only bring RQ's view near to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import connection
+from redis.exceptions import RedisError
+from rq import Worker
+from rq.job import Job
+
+from releases.errors import IllegalTransition, LeaseLost
+from releases.models import Build, Outcome, State
+
+logger = logging.getLogger(__name__)
+
+RUN_BUILD = "releases.jobs.build.run_build"
+
+
+class PortalWorker(Worker):
+    """Refuses more than one queue: RQ then uses BLPOP, which loses jobs when a worker is killed (measured)."""
+
+    def __init__(self, queues: Any, **options: Any) -> None:
+        options.update(
+            worker_ttl=30,
+            job_monitoring_interval=5,
+            maintenance_interval=10,
+            work_horse_killed_handler=close_killed_build,
+        )
+        super().__init__(queues, **options)
+        if len(self.queues) != 1:
+            raise ValueError("A worker process listens on exactly one queue; start one for each.")
+
+    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
+        """Redis away in the middle of a job must not end the worker: the build goes on, the row is the truth."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisError, OSError) as error:
+            logger.warning("Redis does not take the heartbeat of this worker: %s", error)
+
+
+def close_killed_build(job: Job, *_facts: Any) -> None:
+    """The work-horse was killed from outside (the kernel's memory killer, a person): no `finally` of it ran."""
+    if job.func_name != RUN_BUILD:
+        return
+    try:
+        build = Build.objects.leased().filter(pk=job.args[0], job_id=job.id).first()
+        if build is None:
+            return
+        if build.state == State.CANCELLING:
+            build.mark_ended(Outcome.CANCELLED, "Cancelled; its work-horse had been killed by then.")
+        else:
+            build.mark_ended(
+                Outcome.WORKER_LOST,
+                "The process that ran this build was killed from outside, by a person or for want of memory on the "
+                "worker's machine. What it had begun is removed; press Rebuild.",
+            )
+    except (LeaseLost, IllegalTransition) as error:
+        logger.info("A killed build was closed by another hand: %s", error)
+    finally:
+        connection.close()

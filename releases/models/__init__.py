@@ -1,0 +1,38 @@
+"""The records, one noun a file. Who reads `build.py` and `releases/specs.py` knows the product."""
+
+from releases.models.application import Application, ProbePolicyChoices
+from releases.models.artifact import Artifact
+from releases.models.build import LEASED, WORKING, Build, Outcome, State
+from releases.models.event import Actor, Event
+from releases.models.image import Image
+from releases.models.package import Package
+from releases.models.preparation import Preparation, PreparationState
+from releases.models.preview import Preview, PreviewState
+from releases.models.ref import Ref, RefKindChoices
+from releases.models.step import Step, StepName, StepResult
+from releases.models.workshop import Workshop
+
+__all__ = [
+    "LEASED",
+    "WORKING",
+    "Actor",
+    "Application",
+    "Artifact",
+    "Build",
+    "Event",
+    "Image",
+    "Outcome",
+    "Package",
+    "Preparation",
+    "PreparationState",
+    "Preview",
+    "PreviewState",
+    "ProbePolicyChoices",
+    "Ref",
+    "RefKindChoices",
+    "State",
+    "Step",
+    "StepName",
+    "StepResult",
+    "Workshop",
+]

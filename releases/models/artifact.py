@@ -1,0 +1,28 @@
+"""One kept file, by its sha256. The bytes lie in the blob store; this row says what they must be."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Artifact(models.Model):
+    """Two builds that made the same bytes share one row: `artifact.builds` answers "which build made this file?"."""
+
+    name = models.CharField(_("name"), max_length=100, default="app.tar.gz")
+    sha256 = models.CharField(_("sha256"), max_length=64, unique=True)
+    size = models.PositiveBigIntegerField(_("size in bytes"))
+    created_at = models.DateTimeField(_("kept since"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("artifact")
+        verbose_name_plural = _("artifacts")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(sha256__regex=SHA256), name="artifact_sha256_is_64_hex"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sha256[:12]}"

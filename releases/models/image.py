@@ -1,0 +1,37 @@
+"""A runtime image that a build made, by its id; the tag is only a pointer to it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from releases.models.artifact import Artifact
+
+
+class Image(models.Model):
+    image_id = models.CharField(_("id"), max_length=71, db_index=True)
+    tag = models.CharField(_("tag"), max_length=300)
+    size = models.PositiveBigIntegerField(_("size in bytes"))
+    builder_size = models.PositiveBigIntegerField(_("size of the builder in bytes"))
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="images", verbose_name=_("artifact"))
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(image_id__regex=r"^sha256:[0-9a-f]{64}$"), name="image_id_is_a_digest"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.tag
+
+    @property
+    def saved_percent(self) -> int:
+        """How much of the builder's size never reaches the runtime, in per cent."""
+        if not self.builder_size or self.size >= self.builder_size:
+            return 0
+        return round(100 * (self.builder_size - self.size) / self.builder_size)

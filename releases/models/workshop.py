@@ -1,0 +1,70 @@
+"""What the sweeper last saw of the engine and the disk: the pages read this row, never the engine itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class WorkshopQuerySet(models.QuerySet["Workshop"]):
+    def report(
+        self,
+        *,
+        engine_answers: bool,
+        engine: str,
+        engine_problem: str,
+        disk_free: int | None,
+        disk_total: int | None,
+        repaired: int,
+    ) -> None:
+        """Write what was just seen. Sizes in bytes."""
+        self.update_or_create(
+            pk=1,
+            defaults={
+                "engine_answers": engine_answers,
+                "engine": engine,
+                "engine_problem": engine_problem[:1000],
+                "disk_free": disk_free,
+                "disk_total": disk_total,
+                "seen_at": Now(),
+            },
+        )
+        if repaired:
+            self.filter(pk=1).update(repairs=models.F("repairs") + repaired)
+
+    def seen(self) -> Workshop | None:
+        return self.filter(pk=1).first()
+
+
+class Workshop(models.Model):
+    """One row."""
+
+    engine_answers = models.BooleanField(_("the engine answers"), default=False)
+    engine = models.CharField(_("engine"), max_length=200, blank=True)
+    engine_problem = models.CharField(_("what is wrong with the engine"), max_length=1000, blank=True)
+    disk_free = models.PositiveBigIntegerField(_("free bytes"), null=True, blank=True)
+    disk_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
+    seen_at = models.DateTimeField(_("seen"))
+    repairs = models.PositiveBigIntegerField(
+        _("repairs"), default=0, help_text=_("How often the sweeper closed, rang again or removed something.")
+    )
+
+    objects = WorkshopQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("workshop")
+        verbose_name_plural = _("workshop")
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="workshop_is_one_row")]
+
+    def __str__(self) -> str:
+        return "workshop"
+
+    @property
+    def is_fresh(self) -> bool:
+        """The sweeper was here lately; otherwise nothing below can be trusted."""
+        return timezone.now() - self.seen_at < timedelta(seconds=4 * settings.SWEEP_SECONDS)

@@ -1,0 +1,58 @@
+"""What every step has at hand: the adapters, the log, and the question whether to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from releases.git import Git
+from releases.specs import Engine, Output, Stop
+from releases.storage import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a build needs of the network around us; none of it is a secret."""
+
+    ca_bundle: str = ""
+    """A file of certificates on this machine; empty when the images' own are enough."""
+    index_url: str = ""
+    proxy: Mapping[str, str] = field(default_factory=dict)
+    """`http_proxy`, `https_proxy`, `no_proxy`, those that are set."""
+
+    @property
+    def proxy_environment(self) -> dict[str, str]:
+        """In both spellings, because tools disagree about which they read."""
+        return {spelling: value for name, value in self.proxy.items() for spelling in (name, name.upper())}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    engine: Engine
+    git: Git
+    blobs: Blobs
+    output: Output
+    stop: Stop
+    surroundings: Surroundings
+    locks: Path
+    """A folder for lock files that the workers of one portal share."""
+
+
+@contextmanager
+def thrown_away(engine: Engine, name: str) -> Iterator[str]:
+    """A container that is gone afterwards, whatever happened."""
+    try:
+        yield name
+    finally:
+        engine.remove(name)
+
+
+def labels_of(build_id: int, attempt: int, role: str) -> dict[str, str]:
+    """By these the sweeper knows whose a container is."""
+    return {
+        "release-portal.build": str(build_id),
+        "release-portal.attempt": str(attempt),
+        "release-portal.role": role,
+    }

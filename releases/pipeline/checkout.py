@@ -1,0 +1,48 @@
+"""Step 1: the exact commit, from the application's bare mirror, and whether it keeps the contract."""
+
+from __future__ import annotations
+
+from releases.errors import RefNotFound
+from releases.pipeline import contract
+from releases.pipeline.bench import Bench
+from releases.specs import BuildSpec, CheckedOut
+
+
+def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
+    """Make sure that the mirror holds the commit and that it can be built.
+
+    Raises `RefNotFound`, `SourceUnavailable`, `BuildFailed` when the contract is broken.
+    """
+    full, commit = _locate(spec, bench)
+    entries = bench.git.entries(spec.mirror, commit)
+    size = sum(entry.size for entry in entries)
+    bench.output(f"{len(entries):,} files, {size:,} bytes, from the mirror")
+    contract.check(
+        [entry.path for entry in entries if entry.mode.startswith("100")],
+        lambda path: bench.git.read_file(spec.mirror, commit, path),
+        spec.layout,
+        where=f"{spec.ref} ({commit[:7]})",
+    )
+    bench.output(
+        f"The contract is kept: {spec.layout.requirements}, {spec.layout.directory}/, {spec.layout.entry_point}"
+    )
+    return CheckedOut(commit=commit, ref_full=full, files=len(entries), size=size)
+
+
+def _locate(spec: BuildSpec, bench: Bench) -> tuple[str, str]:
+    """The full name and the commit. A commit that a person saw is built even if its tag has moved since."""
+    if spec.commit and bench.git.has_commit(spec.mirror, spec.commit):
+        bench.output(f"{spec.ref} is commit {spec.commit}, as it was when this build was asked for")
+        return spec.ref_full, spec.commit
+    bench.output(f"Fetching {spec.repository}")
+    bench.git.refresh(spec.mirror, spec.repository, stop=bench.stop)
+    if not spec.commit:
+        full, commit = bench.git.resolve(spec.mirror, spec.ref)
+        bench.output(f"{spec.ref} is commit {commit}")
+        return full, commit
+    if not bench.git.has_commit(spec.mirror, spec.commit):
+        raise RefNotFound(
+            f"{spec.repository} no longer has commit {spec.commit}, which {spec.ref} was when this build was asked "
+            f"for: the ref was moved or removed; read the refs again and build what is there now."
+        )
+    return spec.ref_full, spec.commit

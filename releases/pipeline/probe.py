@@ -1,0 +1,128 @@
+"""Step 5: boot the image, ask it one question, keep the answer, throw the container away."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Mapping
+
+from releases.errors import BuildFailed, EngineError
+from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ProbeResult, Stop
+
+PORT = 8080
+PATIENCE = 30.0
+"""Seconds that an application may take until its first answer."""
+MEMORY = 512 * 1024 * 1024
+BODY_LIMIT = 2000
+
+
+def probe(spec: BuildSpec, image: BuiltImage, bench: Bench) -> ProbeResult:
+    """Boot, ask, stop. A bad answer raises `BuildFailed` only where the application requires a good one."""
+    name = f"{spec.container}-probe"
+    with thrown_away(bench.engine, name):
+        labels = labels_of(spec.build_id, spec.attempt, "probe")
+        started = boot(bench.engine, name, image.image_id, spec.environment, labels)
+        bench.output(f"Container started, asking GET {spec.probe_path}")
+        result = ask(bench.engine, name, spec.probe_path, started=started, stop=bench.stop)
+        for line in bench.engine.output(name, limit=8192).splitlines():
+            bench.output(f"  {line}")
+    bench.output(result.message)
+    if spec.probe_policy == "required" and not result.answered:
+        raise ProbeFailed(result)
+    return result
+
+
+class ProbeFailed(BuildFailed):
+    """The application requires a good answer and there was none; `result` is what there was."""
+
+    def __init__(self, result: ProbeResult) -> None:
+        super().__init__(
+            f"The image was made, but its probe failed: {result.message} "
+            f"Look at the container's last lines in the log, or set the probe to “record”."
+        )
+        self.result = result
+
+
+def boot(engine: Engine, name: str, image: str, environment: Mapping[str, str], labels: Mapping[str, str]) -> float:
+    """Start a container of a runtime image with its port published; the moment of the start by the monotonic clock."""
+    engine.create(
+        ContainerSpec(
+            name=name,
+            image=image,
+            labels=labels,
+            environment=environment,
+            memory=MEMORY,
+            cpus=1.0,
+            pids=128,
+            publish=PORT,
+            tmpfs_bytes=64 * 1024 * 1024,
+        )
+    )
+    started = time.monotonic()
+    engine.start(name)
+    return started
+
+
+def ask(engine: Engine, name: str, path: str, *, started: float, stop: Stop) -> ProbeResult:
+    """Ask until there is an answer, the container has ended, or patience is over."""
+    while time.monotonic() - started < PATIENCE:
+        stop.check()
+        ended = engine.wait(name, seconds=0.05)
+        if ended is not None:
+            said = engine.output(name, limit=4096)
+            why = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.exit_code}"
+            return _silent(f"The container {why} before it answered: {_last(said)}", said, started)
+        answer = _get(engine.address(name, PORT), path)
+        if answer is not None:
+            return _answered(engine, name, path, answer, time.monotonic() - started)
+    return _silent(
+        f"GET {path} had no answer within {PATIENCE:.0f} s: {_last(engine.output(name, limit=4096))}",
+        engine.output(name, limit=4096),
+        started,
+    )
+
+
+def _get(address: str, path: str) -> tuple[int, str, bytes] | None:
+    """One request; None while nobody listens. A plain client: no redirects are followed and no proxy is used."""
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": "localhost", "User-Agent": "release-portal-probe"})
+        response = connection.getresponse()
+        return response.status, response.reason, response.read(BODY_LIMIT * 4)
+    except (OSError, http.client.HTTPException):
+        time.sleep(0.05)
+        return None
+    finally:
+        connection.close()
+
+
+def _answered(engine: Engine, name: str, path: str, answer: tuple[int, str, bytes], seconds: float) -> ProbeResult:
+    status, reason, body = answer
+    try:
+        memory = engine.usage(name).memory
+    except EngineError:
+        memory = 0
+    return ProbeResult(
+        status=status,
+        seconds=seconds,
+        memory=memory,
+        body=_text(body),
+        message=f"GET {path} answered {status} {reason} after {seconds:.2f} s.",
+    )
+
+
+def _silent(message: str, said: str, started: float) -> ProbeResult:
+    return ProbeResult(
+        status=0, seconds=time.monotonic() - started, memory=0, body=_text(said.encode()), message=message[:480]
+    )
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\0", "�")[:BODY_LIMIT]
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return f"its last words were “{lines[-1][:200]}”." if lines else "it printed nothing."

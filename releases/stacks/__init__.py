@@ -1,0 +1,1 @@
+"""Stacks: pairs of folders that build and run applications, and `stack.py`, which reads them."""

@@ -1,0 +1,225 @@
+"""Reading a stack's folder: what it says of itself, a digest over its files, and its halves as build contexts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from django.conf import settings
+
+from releases.errors import StackError
+
+Part = Literal["builder", "runner"]
+
+FILES = ("stack.toml", "builder/Dockerfile", "builder/build.sh", "runner/Dockerfile")
+"""What a folder must hold to be a stack; a runner may hold more, as `app.ini`."""
+
+NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+"""A name is part of image tags, so it is what Docker allows there."""
+
+IGNORED = ("__pycache__", ".DS_Store")
+"""What machines leave in folders; anything else, however small, changes the digest."""
+
+BLOCK = 512
+RECORD = 20 * BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One builder/runner pair."""
+
+    name: str
+    title: str
+    description: str
+    base: str
+    """The image that both halves start from, as their Dockerfiles name it."""
+    suite: str
+    """The Debian release from whose packages the base can be made where no registry is reached; may be empty."""
+    python: str
+    port: int
+    """Where the runner serves, inside its container."""
+    engine_api: str
+    """The oldest version of the engine's API with which this stack works; may be empty."""
+    path: Path
+    digest: str
+    """sha256 over names and bytes of all files; owners, modes and times do not count."""
+
+    @property
+    def builder_tag(self) -> str:
+        return self._tag("builder")
+
+    @property
+    def runner_tag(self) -> str:
+        """The tag of the runner without an application: the stage `runtime` of its Dockerfile."""
+        return self._tag("runner")
+
+    def context(self, part: Part, extra: Mapping[str, tuple[int, Iterable[bytes]]] | None = None) -> Iterator[bytes]:
+        """The half's folder as an uncompressed tar stream that is the same for the same files.
+
+        `extra` adds files at its root: name → (size in bytes, pieces). They are passed on piece by piece.
+        Raises `StackError` when a file cannot be read, `ValueError` when pieces and size disagree.
+        """
+        for path in _files(self.path / part):
+            data = _read(path)
+            yield from _member(path.relative_to(self.path / part).as_posix(), len(data), [data])
+        for name, (size, pieces) in (extra or {}).items():
+            yield from _member(name, size, pieces)
+        yield bytes(RECORD)
+
+    def _tag(self, part: Part) -> str:
+        return f"release-portal/{self.name}-{part}:{self.digest[:12]}"
+
+
+def load(name: str) -> Stack:
+    """The stack of that name; of two folders with the same name the site's own comes first.
+
+    Raises `StackError` when there is none, or when its folder is broken.
+    """
+    for root in reversed(settings.STACK_DIRS):
+        if NAME.fullmatch(name) and (root / name).is_dir():
+            return read(root / name)
+    known = ", ".join(sorted(_folders())) or "none"
+    raise StackError(
+        f"There is no stack {name} (there are: {known}): choose one of these, or add its folder to PORTAL_STACKS."
+    )
+
+
+def names() -> list[str]:
+    """The names of all folders that mean to be stacks, broken ones too, so that a page can say what is wrong with each.
+
+    Raises `StackError` when a folder of stacks is not there."""
+    return sorted(_folders())
+
+
+def available() -> list[Stack]:
+    """All stacks, by name. Raises `StackError` for the first broken one, so that none is silently left out."""
+    return [load(name) for name in sorted(_folders())]
+
+
+def read(path: Path) -> Stack:
+    """The stack in this folder. Raises `StackError` with the file that is wrong and what to do."""
+    if not NAME.fullmatch(path.name):
+        raise StackError(
+            f"The stack's folder {path} cannot be named so: use small letters and digits, "
+            "with single dots, dashes or underscores between them."
+        )
+    for name in FILES:
+        if not (path / name).is_file():
+            raise StackError(f"The stack {path.name} has no file {name}: add it to {path}.")
+    says = _Description(path / "stack.toml")
+    stack = Stack(
+        name=path.name,
+        title=says.text("title"),
+        description=says.text("description", ""),
+        base=says.text("base"),
+        suite=says.text("suite", ""),
+        python=says.text("python"),
+        port=says.number("port", 8080),
+        engine_api=says.engine_api(),
+        path=path,
+        digest=_digest(path),
+    )
+    _check_dockerfiles(stack)
+    return stack
+
+
+class _Description:
+    """`stack.toml`, asked for one value at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._values: dict[str, Any] = tomllib.loads(_read(path).decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StackError(f"{path} is not readable as TOML ({error}): correct it there.") from error
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._values.get(name, default)
+        if not isinstance(value, str) or (default is None and not value.strip()):
+            raise StackError(f'{self.path} needs a line {name} with a text: add it, as in {name} = "…".')
+        return value.strip()
+
+    def number(self, name: str, default: int) -> int:
+        value = self._values.get(name, default)
+        if type(value) is not int or not 1 <= value <= 65535:
+            raise StackError(f"{self.path} has no usable {name}: write a number from 1 to 65535.")
+        return value
+
+    def engine_api(self) -> str:
+        engine = self._values.get("engine", {})
+        value = engine.get("api", "") if isinstance(engine, dict) else None
+        if not isinstance(value, str) or not re.fullmatch(r"(\d+\.\d+)?", value):
+            raise StackError(f'{self.path} has no usable api below [engine]: write it as in api = "1.41".')
+        return value
+
+
+def _check_dockerfiles(stack: Stack) -> None:
+    """Both halves must start from the base, because that is what is made ready before they are built."""
+    for part in ("builder", "runner"):
+        path = stack.path / part / "Dockerfile"
+        text = _read(path).decode("utf-8", "replace")
+        first = re.search(r"^FROM\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)
+        if first is None or first[1] != stack.base:
+            raise StackError(
+                f"{path} does not start FROM {stack.base}, which stack.toml names as base: make them agree."
+            )
+    if not re.search(r"^FROM\s+\S+\s+AS\s+runtime\s*$", text, re.MULTILINE | re.IGNORECASE):
+        raise StackError(
+            f"{path} has no stage named runtime: write FROM {stack.base} AS runtime, and FROM runtime below it."
+        )
+
+
+def _folders() -> set[str]:
+    """The names of all folders that mean to be stacks."""
+    found: set[str] = set()
+    for root in settings.STACK_DIRS:
+        if not root.is_dir():
+            raise StackError(f"The folder of stacks {root} is not there: create it, or take it out of PORTAL_STACKS.")
+        found |= {path.parent.name for path in root.glob("*/stack.toml")}
+        found |= {path.parent.name for path in root.glob("*/builder") if path.is_dir()}
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files below, in an order that depends on nothing but their names."""
+    found = [path for path in folder.rglob("*") if not set(path.parts) & set(IGNORED)]
+    for path in found:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StackError(f"{path} is a link or a special file: put a plain file there.")
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in _files(folder):
+        name, data = path.relative_to(folder).as_posix().encode(), _read(path)
+        # Lengths first, so that no two different sets of files read the same.
+        total.update(b"%d %d\n%b%b" % (len(name), len(data), name, data))
+    return total.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StackError(f"{path} cannot be read ({error.strerror}): give the portal's user access to it.") from error
+
+
+def _member(name: str, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """One file in a tar: no owner, no time, one mode."""
+    head = tarfile.TarInfo(name)
+    head.size, head.mode = size, 0o644
+    yield head.tobuf(tarfile.PAX_FORMAT)
+    left = size
+    for piece in pieces:
+        left -= len(piece)
+        yield piece
+    if left:
+        raise ValueError(f"{name} was announced with {size} bytes and came with {size - left}")
+    yield bytes(-size % BLOCK)

@@ -1,0 +1,25 @@
+"""Where bytes lie: files by their digest, and the logs of builds, previews and preparations.
+
+`Blobs` keeps and hands out content-addressed files. `LogWriter` writes a log, `BuildLog` reads one at any time, also
+while it is written. The three `…_log_path` functions say where a log lies.
+"""
+
+from __future__ import annotations
+
+from releases.storage.blobs import Blobs
+from releases.storage.cleaning import Mask, clean
+from releases.storage.log import BuildLog, LogLine
+from releases.storage.paths import log_path, preparation_log_path, preview_log_path
+from releases.storage.writer import LogWriter
+
+__all__ = [
+    "Blobs",
+    "BuildLog",
+    "LogLine",
+    "LogWriter",
+    "Mask",
+    "clean",
+    "log_path",
+    "preparation_log_path",
+    "preview_log_path",
+]

@@ -1,0 +1,212 @@
+"""Files by their sha256, below one folder: `sha256/ab/<digest>`.
+
+A file gets its name only when all of it is on the disk: it is written beside, flushed, and then linked into place, so
+a name never stands for half a file. What a killed process leaves lies in `tmp/` and is swept.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+
+from releases.errors import LimitExceeded, StorageError, StorageFull
+from releases.specs import BuiltFile, NeverStop, Stop
+
+CHUNK = 256 * 1024
+STEP = 0.3
+"""Seconds between two questions to `stop`."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Blobs:
+    """A content-addressed store in a local folder. Safe to use from several processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._temporary = root / "tmp"
+
+    def put(
+        self, chunks: Iterable[bytes], *, limit: int | None = None, stop: Stop | None = None, name: str = ""
+    ) -> BuiltFile:
+        """Keep these bytes under their digest; `name` is only carried into the answer.
+
+        Raises `LimitExceeded` above `limit` bytes, `StorageFull`, `StorageError`; what `chunks` and `stop` raise
+        goes on. Nothing is left behind then."""
+        with self._beside() as (descriptor, temporary):
+            sha256, size = self._copy(chunks, descriptor, limit, stop or NeverStop())
+            with _told(self.root):
+                os.fchmod(descriptor, 0o444)
+                os.fsync(descriptor)
+                self._publish(temporary, sha256, size)
+        return BuiltFile(name=name, sha256=sha256, size=size)
+
+    def path(self, sha256: str) -> Path:
+        """Where the file of this digest lies, or would. Raises `StorageError` for what is no digest."""
+        if not _DIGEST.fullmatch(sha256):
+            raise StorageError("A kept file is named by a sha256 of 64 lower-case hexadecimal digits; this is none.")
+        return self.root / "sha256" / sha256[:2] / sha256
+
+    def exists(self, sha256: str) -> bool:
+        return self.path(sha256).is_file()
+
+    def size(self, sha256: str) -> int:
+        """Bytes on the disk. Raises `StorageError` when there is no such file."""
+        with self.open(sha256) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def open(self, sha256: str) -> BufferedReader:
+        """The file for reading, unverified. Raises `StorageError` when there is none."""
+        path = self.path(sha256)
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise _unreadable(sha256, error) from error
+
+    def verified_chunks(
+        self, sha256: str, size: int, *, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes, None, None]:
+        """The bytes from `start` up to (not including) `stop`, such that no wrong byte completes a download.
+
+        The whole file is hashed while it is sent, and its last chunk is held back until the digest is the recorded
+        one; for a part of it, all is hashed before the first byte, from the same open file. Raises `StorageError`
+        at once when the file is missing, has another size, or (for a part) differs; later, when it differs."""
+        file = self.open(sha256)
+        end = size if stop is None else min(stop, size)
+        chunks = _held_back(file, sha256, size) if (start, end) == (0, size) else _part(file, sha256, size, start, end)
+        next(chunks)  # both begin with an empty chunk: the checks before it are made now, and `close()` closes the file
+        return chunks
+
+    def sweep_temporary(self, older_than: float) -> int:
+        """Remove what was left half-written more than so many seconds ago; says how many files went."""
+        before, swept = time.time() - older_than, 0
+        for left_over in self._temporary.glob("*"):
+            with suppress(FileNotFoundError):
+                if left_over.lstat().st_mtime < before:
+                    left_over.unlink()
+                    swept += 1
+        return swept
+
+    @contextmanager
+    def _beside(self) -> Iterator[tuple[int, Path]]:
+        """A temporary file on the same file system: its descriptor and path. Gone at the end."""
+        with _told(self.root):
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._temporary)
+        try:
+            yield descriptor, Path(name)
+        finally:
+            os.close(descriptor)
+            Path(name).unlink(missing_ok=True)
+
+    def _copy(self, chunks: Iterable[bytes], descriptor: int, limit: int | None, stop: Stop) -> tuple[str, int]:
+        digest, size, asked = hashlib.sha256(), 0, 0.0
+        for chunk in chunks:
+            if time.monotonic() - asked >= STEP:
+                stop.check()
+                asked = time.monotonic()
+            size += len(chunk)
+            if limit is not None and size > limit:
+                raise LimitExceeded(f"The file is larger than {limit / 1024 / 1024:,.0f} MB, the most that is kept.")
+            digest.update(chunk)
+            with _told(self.root):
+                _write(descriptor, chunk)
+        return digest.hexdigest(), size
+
+    def _publish(self, temporary: Path, sha256: str, size: int) -> None:
+        target = self.path(sha256)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush_folder(target.parent.parent)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            if target.stat().st_size == size:
+                return
+            temporary.replace(target)  # what stood there was damaged; these bytes have just been counted
+        _flush_folder(target.parent)
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _told(root: Path) -> Iterator[None]:
+    """Turn what the operating system says about our folder into our words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"No space is left in {root}: free some, then build again.") from error
+        raise StorageError(
+            f"A file cannot be kept in {root}: {error.strerror}; check the folder's owner and rights."
+        ) from error
+
+
+def _unreadable(sha256: str, error: OSError) -> StorageError:
+    if isinstance(error, FileNotFoundError):
+        return StorageError(f"The file {sha256[:12]}… is not in the store any more: build the release again.")
+    return StorageError(f"The file {sha256[:12]}… cannot be read from the store: {error.strerror}.")
+
+
+def _damaged(sha256: str) -> StorageError:
+    return StorageError(
+        f"The stored file {sha256[:12]}… differs from its record, so it is not handed out: build the release again."
+    )
+
+
+def _read(file: BufferedReader, sha256: str, size: int = CHUNK) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _unreadable(sha256, error) from error
+
+
+def _held_back(file: BufferedReader, sha256: str, size: int) -> Generator[bytes, None, None]:
+    """All of the file; the last chunk only when everything before it and itself has the recorded digest."""
+    with file:
+        if os.fstat(file.fileno()).st_size != size:
+            raise _damaged(sha256)
+        yield b""
+        digest, last = hashlib.sha256(), b""
+        while chunk := _read(file, sha256):
+            digest.update(chunk)
+            if last:
+                yield last
+            last = chunk
+        if digest.hexdigest() != sha256:
+            raise _damaged(sha256)
+        if last:
+            yield last
+
+
+def _part(file: BufferedReader, sha256: str, size: int, start: int, end: int) -> Generator[bytes, None, None]:
+    """The bytes from `start` to `end` of a file that has been hashed whole."""
+    with file:
+        if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise _damaged(sha256)
+        yield b""
+        file.seek(start)
+        left = end - start
+        while left > 0 and (chunk := _read(file, sha256, min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk

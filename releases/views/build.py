@@ -1,0 +1,151 @@
+"""The build's page: what it makes, where it is, how it ended; and the doors to cancel it and to build it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from releases import actions
+from releases.errors import AlreadyUnderWay, InvalidInput
+from releases.models import Build, ProbePolicyChoices, State
+from releases.storage import log_path
+from releases.views import acting, may_act, say_if_waiting, seeing
+from releases.views.changes import changes
+from releases.views.log import piece, whole
+from releases.views.timeline import timeline
+from releases.views.trail import trail
+
+GIB, MIB = 1024**3, 1024**2
+
+
+def find(name: str, number: int) -> Build:
+    """The build of an address, with what its pages show; 404 when there is none."""
+    builds = Build.objects.for_pages().select_related("image__artifact", "retry_of")
+    return get_object_or_404(builds, application__name=name, number=number)
+
+
+@seeing
+@require_safe
+def show(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    return render(request, "build/show.html", page_of(request, find(name, number)))
+
+
+@seeing
+@require_safe
+def live(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    """What moves on a page whose build still stands at `?standing=`; all but the log when it stands elsewhere now."""
+    build = find(name, number)
+    if request.GET.get("standing") == build.standing:
+        return render(request, "build/_moving.html", _moving_of(build))
+    return render(request, "build/_changed.html", page_of(request, build))
+
+
+@seeing
+@require_safe
+def log(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    return piece(request, log_path(build.pk), over=build.is_finished, good=build.succeeded)
+
+
+@seeing
+@require_safe
+def log_text(_request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    return whole(log_path(build.pk), filename=f"{name}-{number}-log.txt")
+
+
+@acting
+@require_POST
+def cancel(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    try:
+        actions.cancel_build(build, by=request.user)
+    except InvalidInput as error:
+        messages.warning(request, str(error))
+    return redirect(build)
+
+
+@acting
+@require_POST
+def rebuild(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    if build.is_active:
+        said = _("Build %(build)s is not over yet: follow it, or cancel it first.") % {"build": build}
+        messages.warning(request, said)
+        return redirect(build)
+    try:
+        again = actions.rebuild(build, by=request.user)
+    except AlreadyUnderWay as error:
+        messages.warning(request, str(error))
+        return redirect(error.address)
+    except InvalidInput as error:
+        messages.error(request, str(error))
+        return redirect(build)
+    say_if_waiting(request)
+    return redirect(again)
+
+
+def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
+    """Everything that the page shows, moving or not."""
+    acts = may_act(request.user)
+    moving = _moving_of(build)
+    return {
+        **moving,
+        "application": build.application,
+        "may_act": acts,
+        "changes": changes(build, moving["timeline"].against),
+        "limits": limits_in_words(build),
+        "environment": [(name, value if acts else "") for name, value in sorted(build.environment.items())],
+        "previews": build.previews.select_related("requested_by"),
+        "retries": build.retries.order_by("number"),
+        "trail": trail(build),
+        "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
+    }
+
+
+def _moving_of(build: Build) -> dict[str, Any]:
+    """What changes from one second to the next while a build is at work."""
+    return {
+        "build": build,
+        "timeline": timeline(build, build.comparable(), now=timezone.now()),
+        "limits_hit": [_limit_word(hit) for hit in build.limits_hit],
+        "memory_limit": binary(build.spec().limits.memory),
+        "queued_for": (build.started_at - build.created_at).total_seconds() if build.started_at else None,
+        "place": _place_in_queue(build),
+    }
+
+
+def _place_in_queue(build: Build) -> int:
+    """1 is the next that a worker takes; 0 for a build that waits no more."""
+    if build.state != State.QUEUED:
+        return 0
+    return Build.objects.queued().filter(pk__lt=build.pk).count() + 1
+
+
+def limits_in_words(build: Build) -> list[str]:
+    """The frozen limits, in the units in which they were set."""
+    limits = build.spec().limits
+    return [
+        _("%(n)s CPUs") % {"n": f"{limits.cpus:g}"},
+        _("%(size)s memory") % {"size": binary(limits.memory)},
+        _("%(n)s processes") % {"n": limits.pids},
+        _("%(n)s min") % {"n": f"{limits.seconds / 60:.3g}"},
+        _("app.tar.gz at most %(size)s") % {"size": binary(limits.artifact_bytes)},
+    ]
+
+
+def binary(size: int) -> str:
+    """Bytes in the binary units in which limits are set."""
+    number, unit = (size / GIB, "GiB") if size >= GIB else (size / MIB, "MiB")
+    return f"{number:.4g}\N{NO-BREAK SPACE}{unit}"
+
+
+def _limit_word(hit: str) -> str:
+    return {"memory": _("memory"), "processes": _("processes")}.get(hit, hit)

@@ -1,0 +1,103 @@
+"""The first page: what is building, what did not succeed, and where each application stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db.models import Exists, F, OuterRef, Subquery, Window
+from django.db.models.functions import RowNumber
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from releases.models import Application, Build, Outcome, Ref, RefKindChoices
+from releases.views import seeing
+from releases.views.moved import moved_tags
+
+LATELY = timedelta(days=7)
+FEW = 6
+SPARK = 11
+"""How many releases a line of the table draws."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One application in the table."""
+
+    application: Application
+    last_build: Build | None
+    newest_tag: Ref | None
+    unbuilt: Ref | None
+    releases: list[Build] = field(default_factory=list)
+    """Oldest first."""
+
+    @property
+    def last_release(self) -> Build | None:
+        return self.releases[-1] if self.releases else None
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        return [(build.number, build.image.size) for build in self.releases if build.image]
+
+
+@seeing
+@require_safe
+def show(request: HttpRequest) -> HttpResponse:
+    rows = application_rows()
+    bad = Build.objects.finished().exclude(outcome=Outcome.SUCCEEDED).filter(finished_at__gte=timezone.now() - LATELY)
+    page = {
+        "rows": rows,
+        "active": with_expectation(Build.objects.active().for_pages().order_by("id"), rows),
+        "bad": bad.for_pages().order_by("-finished_at", "-id")[:FEW],
+        "bad_count": bad.count(),
+        "since": (timezone.now() - LATELY).date(),
+        "moved": moved_tags(),
+    }
+    return render(request, "home.html", page)
+
+
+def application_rows() -> list[Row]:
+    """Every application with its standing, in as many queries for a hundred as for one."""
+    builds = Build.objects.filter(application=OuterRef("pk")).order_by("-number")
+    tags = Ref.objects.filter(application=OuterRef("pk"), kind=RefKindChoices.TAG).newest()
+    applications = Application.objects.by_name().annotate(
+        last_build_id=Subquery(builds.values("pk")[:1]), newest_tag_id=Subquery(tags.values("pk")[:1])
+    )
+    ids = list(applications.values_list("last_build_id", "newest_tag_id"))
+    last = Build.objects.in_bulk([build for build, _ in ids if build])
+    known = Build.objects.filter(application=OuterRef("application"), commit=OuterRef("commit"))
+    newest = Ref.objects.annotate(is_built=Exists(known)).in_bulk([tag for _, tag in ids if tag])
+    releases = recent_releases()
+    rows = []
+    for application in applications:
+        tag = newest.get(application.newest_tag_id)
+        row = Row(application, last.get(application.last_build_id), tag, None if tag is None or tag.is_built else tag)
+        row.releases = releases[application.pk]
+        rows.append(row)
+    return rows
+
+
+def recent_releases() -> dict[int, list[Build]]:
+    """The last releases of each application, oldest first."""
+    rank = Window(RowNumber(), partition_by=F("application"), order_by=F("number").desc())
+    found: dict[int, list[Build]] = defaultdict(list)
+    for build in Build.objects.succeeded().for_pages().annotate(rank=rank).filter(rank__lte=SPARK).order_by("number"):
+        found[build.application_id].append(build)
+    return found
+
+
+def with_expectation(active: Iterable[Build], rows: Iterable[Row]) -> list[tuple[Build, int, float | None]]:
+    """Each active build with its progress in per cent and the seconds left, measured by the last release."""
+    usual = {row.application.pk: row.last_release.seconds for row in rows if row.last_release}
+    found = []
+    for build in active:
+        expected, passed = usual.get(build.application_id), build.seconds
+        if not expected or passed is None:
+            found.append((build, 0, None))
+        else:
+            found.append((build, min(100, round(100 * passed / expected)), max(0.0, expected - passed)))
+    return found

@@ -1,0 +1,48 @@
+"""The runtime image of a build: what it is, what it weighs, and how it is run by hand."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from releases.models import Build
+from releases.views import may_act, seeing
+from releases.views.artifact import nothing
+from releases.views.build import find
+
+
+@seeing
+@require_safe
+def show(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    if build.image is None:
+        why = _("Only a build whose step package has ended well has one; the build's page says where it is.")
+        return nothing(request, build, 404, _("Build %(build)s has no runtime image.") % {"build": build}, why)
+    same = Build.objects.filter(image__image_id=build.image.image_id).exclude(pk=build.pk).for_pages()
+    return render(
+        request,
+        "image/show.html",
+        {
+            "build": build,
+            "image": build.image,
+            "labels": labels(build),
+            "same": same,
+            "may_act": may_act(request.user),
+            "names": sorted(build.environment),
+        },
+    )
+
+
+def labels(build: Build) -> dict[str, str]:
+    """The labels that say where an image comes from, to whoever finds it on an engine."""
+    return {
+        "org.opencontainers.image.title": build.application.name,
+        "org.opencontainers.image.version": build.ref,
+        "org.opencontainers.image.revision": build.commit,
+        "org.opencontainers.image.source": build.repository,
+        "release-portal.number": str(build.number),
+        "release-portal.artifact": build.artifact.sha256 if build.artifact else "",
+    }

@@ -1,0 +1,141 @@
+"""The stacks: the builder/runner folders, their prepared images, and the door to prepare them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from releases import actions
+from releases.errors import AlreadyUnderWay, StackError
+from releases.models import Application, Preparation, PreparationState
+from releases.stacks import stack as stacks
+from releases.stacks.stack import Stack
+from releases.storage import preparation_log_path
+from releases.views import acting, say_if_waiting, seeing
+from releases.views.log import piece
+
+LONGEST_FILE = 64 * 1024
+"""Bytes of a stack's file that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackRow:
+    """A stack as a list shows it; `problem` instead of the stack when its folder is broken."""
+
+    name: str
+    stack: Stack | None
+    problem: str
+    prepared: Preparation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StackFile:
+    name: str
+    size: int
+    text: str | None
+    """None for a file that is no text."""
+
+
+@seeing
+@require_safe
+def show_all(request: HttpRequest) -> HttpResponse:
+    try:
+        rows, problem = [look_at(name) for name in stacks.names()], ""
+    except StackError as error:
+        rows, problem = [], error.message
+    return render(request, "stacks/list.html", {"rows": rows, "problem": problem})
+
+
+def look_at(name: str) -> StackRow:
+    try:
+        stack = stacks.load(name)
+    except StackError as error:
+        return StackRow(name, None, error.message)
+    return StackRow(name, stack, "", Preparation.objects.latest_success(stack.name, stack.digest))
+
+
+@seeing
+@require_safe
+def show(request: HttpRequest, name: str) -> HttpResponse:
+    row = known(name)
+    files, problem = [], row.problem
+    try:
+        files = files_of(row.stack) if row.stack else []
+    except OSError as error:
+        problem = _("A file of the stack cannot be read: %(why)s.") % {"why": error}
+    context = {
+        "name": name,
+        "stack": row.stack,
+        "problem": problem,
+        "prepared": row.prepared,
+        "latest": latest(name),
+        "files": files,
+        "applications": Application.objects.by_name().filter(stack=name),
+    }
+    return render(request, "stacks/show.html", context)
+
+
+@acting
+@require_POST
+def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
+    try:
+        actions.prepare_stack(known(name).name, by=request.user)
+        say_if_waiting(request)
+    except AlreadyUnderWay as error:
+        messages.warning(request, error.message)
+    except StackError as error:
+        messages.error(request, error.message)
+    return redirect("stack", name)
+
+
+@seeing
+@require_safe
+def log(request: HttpRequest, name: str) -> HttpResponse:
+    """The log of the newest preparation; `?preparation=` names an earlier one, so that a page never mixes two."""
+    wanted = request.GET.get("preparation", "")
+    found = Preparation.objects.filter(stack=name)
+    preparation = found.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 16 else found.first()
+    if preparation is None:
+        raise Http404(_("The stack %(name)s has not been prepared yet, so there is no log.") % {"name": name})
+    good = preparation.state == PreparationState.SUCCEEDED
+    return piece(request, preparation_log_path(preparation.pk), over=not preparation.is_live, good=good)
+
+
+def known(name: str) -> StackRow:
+    """A stack that there is, broken or not; 404 otherwise."""
+    try:
+        names = stacks.names()
+    except StackError as error:
+        return StackRow(name, None, error.message)
+    if name not in names:
+        listed = ", ".join(names) or _("none")
+        raise Http404(_("There is no stack %(name)s; there are: %(known)s.") % {"name": name[:60], "known": listed})
+    return look_at(name)
+
+
+def latest(name: str) -> Preparation | None:
+    """The newest preparation of a stack, of whatever digest; its log is the one that is shown."""
+    return Preparation.objects.filter(stack=name).select_related("requested_by").first()
+
+
+def files_of(stack: Stack) -> list[StackFile]:
+    """The stack's files, by name, with their text."""
+    paths = [path for path in stack.path.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return [
+        StackFile(path.relative_to(stack.path).as_posix(), path.stat().st_size, as_text(path.read_bytes()))
+        for path in sorted(paths)
+    ]
+
+
+def as_text(data: bytes) -> str | None:
+    """The beginning of a file as text; None when it is none."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text[:LONGEST_FILE]

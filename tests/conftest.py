@@ -1,0 +1,24 @@
+"""What every room's tests share."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests import factories
+
+
+@pytest.fixture
+def manager(db: None) -> Client:
+    """A browser in which a release manager, Marta Ruiz, is signed in."""
+    client = Client()
+    client.force_login(factories.user(username="marta", first_name="Marta", last_name="Ruiz"))
+    return client
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    """A browser in which somebody is signed in who may only look."""
+    client = Client()
+    client.force_login(factories.user(role="viewers", username="vera"))
+    return client

@@ -1,0 +1,139 @@
+"""Rows as the portal itself would have written them: through the models' own verbs."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+
+from releases.models import Application, Artifact, Build, Image, Outcome, Package, Ref, Step
+from releases.specs import Limits
+
+PASSWORD = "plum-pear-quince"
+_next = count(1)
+
+
+def user(role: str = "release managers", username: str = "", **fields: Any) -> User:
+    """A person in one of the two groups; `role=""` is in none."""
+    person = User.objects.create_user(username or f"person{next(_next)}", password=PASSWORD, **fields)
+    if role:
+        person.groups.add(Group.objects.get(name=role))
+    return person
+
+
+def application(name: str = "", **fields: Any) -> Application:
+    name = name or f"shop-{next(_next)}"
+    given = {"repository": f"https://git.example.org/shop/{name}.git", "stack": "python3.13-uwsgi", **fields}
+    return Application.objects.create(name=name, **given)
+
+
+def ref(app: Application, name: str, *, kind: str = "tag", age: timedelta = timedelta(hours=1), **fields: Any) -> Ref:
+    """A ref as reading the repository leaves it; its commit is derived from its name."""
+    folder = "tags" if kind == "tag" else "heads"
+    given = {
+        "commit": commit(f"{app.name} {name}"),
+        "committed_at": timezone.now() - age,
+        "subject": f"What {name} brings",
+        "first_seen_at": timezone.now(),
+        **fields,
+    }
+    return Ref.objects.create(application=app, kind=kind, name=name, full_name=f"refs/{folder}/{name}", **given)
+
+
+def commit(seed: str) -> str:
+    return hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest()
+
+
+def sha256(seed: str) -> str:
+    return hashlib.sha256(seed.encode()).hexdigest()
+
+
+def queued_build(app: Application | None = None, *, by: User | None = None, ref: Ref | None = None, **frozen: Any) -> Build:
+    app = app or application()
+    number = next(_next)
+    given: dict[str, Any] = {
+        "ref": "v1.0.0",
+        "ref_kind": "tag",
+        "ref_full": "refs/tags/v1.0.0",
+        "commit": commit(f"build {number}"),
+        "subject": "Sort fruit by season",
+        "limits": Limits().as_json(),
+    }
+    if ref is not None:
+        given.update(
+            ref=ref.name, ref_kind=ref.kind, ref_full=ref.full_name, commit=ref.commit, subject=ref.subject
+        )
+    return Build.objects.request(app, by=by, **{**given, **frozen})
+
+
+def running_build(app: Application | None = None, **frozen: Any) -> Build:
+    """A build that a worker is producing."""
+    build = queued_build(app, **frozen)
+    assert build.take_up(worker="forge-1")
+    build.mark_producing()
+    return build
+
+
+def finished_build(
+    app: Application | None = None,
+    outcome: Outcome = Outcome.FAILED,
+    message: str = "There is no requirements.txt at the root of the repository: add one, or set where it lies.",
+    **frozen: Any,
+) -> Build:
+    """A build that ended otherwise than well."""
+    build = running_build(app, **frozen)
+    build.mark_ended(outcome, message)
+    return build
+
+
+def succeeded_build(
+    app: Application | None = None,
+    *,
+    size: int = 43_187_456,
+    builder_size: int = 388_014_592,
+    artifact_bytes: bytes | None = None,
+    packages: dict[str, str] | None = None,
+    **frozen: Any,
+) -> Build:
+    """A release with its artifact, image, steps, packages and a probe that answered 200."""
+    build = running_build(app, **frozen)
+    content = artifact_bytes if artifact_bytes is not None else f"artifact {build.pk}".encode()
+    digest = hashlib.sha256(content).hexdigest()
+    artifact, _ = Artifact.objects.get_or_create(
+        sha256=digest, defaults={"size": len(content) if artifact_bytes is not None else 3_412_880}
+    )
+    image = Image.objects.create(
+        image_id=f"sha256:{sha256(f'image {build.pk}')}",
+        tag=f"release-portal/{build.application.name}:{build.number}",
+        size=size,
+        builder_size=builder_size,
+        artifact=artifact,
+    )
+    build.note(
+        artifact=artifact,
+        image=image,
+        stack_digest=sha256("stack"),
+        probe_status=200,
+        probe_seconds=0.96,
+        probe_memory=34_000_000,
+        probe_body="Welcome to the fruit shop",
+        probe_message="GET / answered 200 in 0.96 s.",
+    )
+    for position, (name, seconds) in enumerate(
+        {"checkout": 0.36, "produce": 20.1, "collect": 0.2, "package": 2.4, "probe": 0.96}.items()
+    ):
+        began = datetime.now(UTC) - timedelta(seconds=30)
+        Step.objects.create(
+            build=build, position=position, name=name, result="succeeded", started_at=began,
+            finished_at=began + timedelta(seconds=seconds), seconds=seconds,
+        )  # fmt: skip
+    for name, version in (packages if packages is not None else {"flask": "3.1.3"}).items():
+        Package.objects.create(build=build, name=name, version=version, sha256=sha256(f"{name} {version}"))
+    build.mark_packaging()
+    build.mark_probing()
+    build.mark_succeeded("Released.")
+    return build
