@@ -77,6 +77,7 @@ def _stores(supervisor: Supervisor, home: Path) -> dict[str, str]:
     """A PostgreSQL and a Redis for this run alone, and the environment that names them."""
     run_dir = home / "run"
     places.make_run_dir(run_dir)
+    (home / "portal" / "static").mkdir(parents=True)  # WhiteNoise warns where it finds none
     database = f"postgresql://postgres@/portal?host={run_dir}/postgres"
     queue = f"unix://{run_dir}/redis.sock"
     supervisor.add(postgres.private_server(home, run_dir, durable=False))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import django
@@ -15,6 +17,7 @@ from django.db import connections
 from portal.setup import SetupFailed, base_image, engine, places, postgres, redis_server, say
 from portal.supervisor import Service, Supervisor, kill_marked
 
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
 MANAGE = (sys.executable, str(settings.BASE_DIR / "manage.py"))
 
 
@@ -23,7 +26,7 @@ def serve(*, may_install: bool) -> int:
     home, mark = settings.PORTAL_HOME, str(settings.PORTAL_HOME)
     with places.locked(home):
         places.make_run_dir(settings.RUN_DIR)
-        if left := kill_marked(mark):
+        if left := kill_marked(mark, patience=3):
             say(f"Ended {left} processes that a killed portal had left behind.")
         places.check_port(settings.BIND, settings.PORT)
         missing = _workshop(may_install=may_install)
@@ -111,42 +114,44 @@ def _address() -> str:
 
 
 def _announce(supervisor: Supervisor, missing: str) -> None:
-    """Wait for the portal's own word that it takes work, and say where it is; or what is missing, once each."""
+    """Say where the portal is when it takes work by its own word; or, when that lasts, what it waits for."""
+    host = "localhost" if settings.BIND in EVERYWHERE else settings.BIND
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
+    patience_ends = time.monotonic() + 10
     said = ""
 
     def ready() -> bool:
         nonlocal said
         status, words = health()
-        if status == 200:
-            return True
-        if status and words != said:
-            say(f"Not ready yet: {words}")
+        if words != said and words and (missing or time.monotonic() > patience_ends):
+            say(f"The portal can be looked at on {address}, but takes no work yet: {words}")
             said = words
-        return False
+        return status == 200
 
     supervisor.run(until=ready)
-    if supervisor.stopping:
-        return
-    host = settings.BIND if settings.BIND not in ("0.0.0.0", "::") else "localhost"  # noqa: S104 (compared, not bound)
-    say(f"The portal is ready: http://{f'[{host}]' if ':' in host else host}:{settings.PORT}   (Ctrl-C stops it)")
-    if missing:
-        say(f"Builds have to wait: {missing}")
+    if not supervisor.stopping:
+        say(f"The portal is ready: {address}   (Ctrl-C stops it)")
+        if missing:
+            say(f"Builds have to wait, though: {missing}")
 
 
 def health() -> tuple[int, str]:
-    """The status of /healthz and the first line of its answer; 0 while nobody answers."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.BIND, settings.BIND)  # noqa: S104 (compared, not bound)
+    """The status of /healthz (0 while nobody answers) and what it says is missing."""
+    host = EVERYWHERE.get(settings.BIND, settings.BIND)
     allowed = next(iter(settings.ALLOWED_HOSTS), "localhost").lstrip(".")
+    headers = {"Host": "localhost" if allowed == "*" else allowed}
+    if settings.HTTPS:
+        headers["X-Forwarded-Proto"] = "https"
     connection = http.client.HTTPConnection(host, settings.PORT, timeout=5)
     try:
-        headers = {"Host": "localhost" if allowed == "*" else allowed}
-        if settings.HTTPS:
-            headers["X-Forwarded-Proto"] = "https"
         connection.request("GET", "/healthz", headers=headers)
         answer = connection.getresponse()
-        lines = answer.read(2000).decode(errors="replace").strip().splitlines()
-        return answer.status, lines[0][:300] if lines else str(answer.reason)
+        body = answer.read(64 * 1024)
     except (OSError, http.client.HTTPException):
         return 0, ""
     finally:
         connection.close()
+    try:
+        return answer.status, " ".join(json.loads(body)["problems"])
+    except (ValueError, KeyError, TypeError):
+        return answer.status, "" if answer.status == 200 else f"/healthz answers {answer.status} {answer.reason}."

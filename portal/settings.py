@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import tempfile
@@ -143,6 +144,7 @@ SWEEP_SECONDS = 15
 # A build ends by its own clock; the queue's is only there for a job that forgot to look at it.
 QUEUE = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": BUILD_LIMITS.seconds + 1800}
 RQ_QUEUES = {"builds": QUEUE, "desk": QUEUE}
+RQ_SHOW_ADMIN_LINK = False  # the queue is only a doorbell: its dashboard would let people move jobs behind our records
 RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
 
 # ---- the processes of ./run --------------------------------------------------------------------------
@@ -248,11 +250,18 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whoever asks /healthz gets its answer; the log needs no line for each time."""
+    return getattr(getattr(record, "request", None), "path", "") != "/healthz"
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
     "root": {"handlers": ["stderr"], "level": text("PORTAL_LOG_LEVEL", "INFO").upper()},
     "loggers": {"django": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
 }

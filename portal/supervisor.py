@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -22,10 +23,13 @@ from typing import Self, TextIO
 MARK = "RELEASE_PORTAL_SUPERVISED"
 """The environment variable by which a process is known as ours; its value names whose."""
 LINE_LIMIT = 8192
+ASK_SECONDS = 0.5
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 SETTLED_SECONDS = 30.0
 """A process that lived this long has earned a fresh back-off."""
+STORE_SECONDS = 20.0
+"""The least time that floor 0 has for its end, however short the draining: databases write their last pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +125,23 @@ class Supervisor:
         return child
 
     def run(self, until: Callable[[], bool] | None = None) -> None:
-        """Watch over the children until somebody asks for the end, or `until` says so (asked twice a second)."""
-        while not self.stopping and not (until is not None and until()):
-            self._listen(0.5)
+        """Watch over the children until somebody asks for the end, or `until` says so (asked twice a second, however
+        much there is to listen to)."""
+        asked_at = float("-inf")
+        while not self.stopping:
+            if until is not None and time.monotonic() - asked_at >= ASK_SECONDS:
+                asked_at = time.monotonic()
+                if until():
+                    return
+            self._listen(ASK_SECONDS)
             self._restart_the_dead()
 
     def stop(self) -> None:
         """End everything, the highest floor first: politely, then, when its time is over or at one more signal,
         by force."""
         for floor in sorted({child.service.floor for child in self.children}, reverse=True):
-            self._stop_floor([child for child in self.children if child.service.floor == floor])
-        kill_marked(self.mark)
+            patience = self.drain_seconds if floor else max(self.drain_seconds, STORE_SECONDS)
+            self._stop_floor([child for child in self.children if child.service.floor == floor], patience)
         self._listen(0)
         self.children.clear()
 
@@ -164,11 +174,11 @@ class Supervisor:
             if now >= child.due_at:
                 self._start(child)
 
-    def _stop_floor(self, children: Sequence[Child]) -> None:
+    def _stop_floor(self, children: Sequence[Child], patience: float) -> None:
         for child in children:
             if child.alive and child.process is not None:
                 child.process.send_signal(child.service.stop_signal)
-        deadline = time.monotonic() + self.drain_seconds
+        deadline = time.monotonic() + patience
         signals = self.signals
         while any(child.alive for child in children) and time.monotonic() < deadline and self.signals == signals:
             self._listen(0.2)
@@ -177,6 +187,7 @@ class Supervisor:
                 self._tell("portal", f"{child.service.name} did not end in time and is killed.")
                 os.killpg(child.process.pid, signal.SIGKILL)
                 child.process.wait()
+        kill_marked(self.mark, spared={child.process.pid for child in self.children if child.alive and child.process})
 
     # ---- output --------------------------------------------------------------------------------------
 
@@ -242,12 +253,16 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def kill_marked(mark: str) -> int:
-    """Kill what is left of a supervisor's processes (an RQ work-horse outlives its worker); how many there were."""
-    found = marked(mark)
+def kill_marked(mark: str, *, spared: Collection[int] = (), patience: float = 0.0) -> int:
+    """Kill what is left of a supervisor's processes (an RQ work-horse outlives its worker), after `patience` seconds
+    to end by themselves, and without those in the `spared` sessions; how many had to be killed."""
+    deadline = time.monotonic() + patience
+    while (found := marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    killed = 0
     for pid in found:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    return len(found)
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) not in spared:
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    return killed

@@ -14,3 +14,4 @@ urlpatterns = [
     path("accounts/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),
     path("", include("releases.urls")),
 ]
+handler500 = "releases.views.failure.show"

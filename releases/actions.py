@@ -38,6 +38,8 @@ SETTINGS_FIELDS = (
     "artifact_mb",
 )
 """What a person may set on an application after it has its name."""
+NAMES_OF_DOORS = ("new",)
+"""`applications/new/` is a page of its own, so no application can be called so."""
 
 
 @transaction.atomic
@@ -75,6 +77,10 @@ def change_application(application: Application, *, by: Actor) -> Application:
 
 def check_application(application: Application) -> None:
     """Everything that can be said of an application without asking its repository."""
+    if application.name in NAMES_OF_DOORS:
+        raise InvalidInput(
+            f"“{application.name}” is an address of the portal itself: choose another name.", field="name"
+        )
     application.repository = git.check_repository(
         application.repository.strip(), protocols=settings.GIT_PROTOCOLS, local_root=settings.LOCAL_REPOSITORIES
     )
@@ -231,7 +237,9 @@ def _already_building(application: Application, frozen: Mapping[str, str]) -> Al
             address=application.get_absolute_url(),
         )
     return AlreadyUnderWay(
-        f"{frozen['ref']} of {application} is being built already, as #{live.number}.", address=live.get_absolute_url()
+        f"{frozen['ref']} of {application} is being built already, as #{live.number}.",
+        address=live.get_absolute_url(),
+        key=live.pk,
     )
 
 

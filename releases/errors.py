@@ -94,8 +94,8 @@ class StackError(WorkshopError):
 
 
 class AlreadyUnderWay(InvalidInput):
-    """What was asked for is being done already; `address` is the page of it."""
+    """What was asked for is being done already; `address` is the page of it, `key` its row where there is one."""
 
-    def __init__(self, message: str, *, address: str) -> None:
+    def __init__(self, message: str, *, address: str, key: int | None = None) -> None:
         super().__init__(message)
-        self.address = address
+        self.address, self.key = address, key

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db.models import Field
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,6 +18,11 @@ from releases import actions
 from releases.errors import InvalidInput, StackError
 from releases.models import Actor, Application, Outcome, State
 from releases.stacks import stack as stacks
+
+if TYPE_CHECKING:
+    ApplicationModelForm = forms.ModelForm[Application]
+else:  # at run time the class takes no parameter
+    ApplicationModelForm = forms.ModelForm
 
 NAMES_OF_DOORS = ("new",)
 """`applications/new/` is the address of the form itself."""
@@ -71,14 +76,16 @@ def _written(text: str) -> str:
     return text if plain or not text else json.dumps(text, ensure_ascii=False)
 
 
-class ApplicationForm(forms.ModelForm[Application]):
+class ApplicationForm(ApplicationModelForm):
     """Registers an application, or changes one; the rules themselves are the model's and the actions'."""
 
     environment = EnvironmentField(
         label=gettext_lazy("Environment"),
         required=False,
         strip=False,
-        help_text=gettext_lazy("NAME=value, one a line. For the probe and for previews; they are not part of the image."),
+        help_text=gettext_lazy(
+            "NAME=value, one a line. For the probe and for previews; they are not part of the image."
+        ),
     )
 
     class Meta:
@@ -90,10 +97,13 @@ class ApplicationForm(forms.ModelForm[Application]):
     limits: ClassVar[tuple[str, ...]] = ("memory_mb", "cpus", "pids", "seconds", "artifact_mb")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        kwargs["label_suffix"] = ""
+        super().__init__(*args, **kwargs)
         self.is_new = self.instance.pk is None
         self.fields["stack"] = forms.ChoiceField(
-            label=gettext_lazy("Stack"), choices=stack_choices(self.instance.stack), help_text=self.fields["stack"].help_text
+            label=gettext_lazy("Stack"),
+            choices=stack_choices(self.instance.stack),
+            help_text=self.fields["stack"].help_text,
         )
         name = self.fields["name"]
         name.required, name.disabled = False, not self.is_new
@@ -106,11 +116,13 @@ class ApplicationForm(forms.ModelForm[Application]):
         self.fields["repository"].widget.attrs |= {"placeholder": "https://git.example.org/shop/fruit-shop.git"}
 
     def clean(self) -> dict[str, Any]:
-        given = cast(dict[str, Any], super().clean() or self.cleaned_data)
+        given = super().clean() or self.cleaned_data
         if self.is_new and not given.get("name") and "name" not in self.errors:
             given["name"] = suggested_name(given.get("repository", ""))
             if not given["name"]:
-                self.add_error("name", _("Give the application a name: none could be read from the repository's address."))
+                self.add_error(
+                    "name", _("Give the application a name: none could be read from the repository's address.")
+                )
         if self.is_new and given.get("name") in NAMES_OF_DOORS:
             self.add_error("name", _("“%(name)s” is a word of the portal's own addresses: take another.") % given)
         return given
@@ -126,8 +138,6 @@ class ApplicationForm(forms.ModelForm[Application]):
         except ValidationError as error:
             for field, sentences in getattr(error, "message_dict", {None: error.messages}).items():
                 self.refuse(field, sentences)
-        except IntegrityError:  # two people, or two clicks, at the same moment
-            self.refuse("name", [_("An application of this name has been registered a moment ago.")])
         return None
 
     def refuse(self, field: str | None, sentences: Iterable[str]) -> None:
@@ -139,7 +149,7 @@ class ApplicationForm(forms.ModelForm[Application]):
         return {part for part in ("contract", "probing", "limits") if any(map(self._is_notable, getattr(self, part)))}
 
     def _is_notable(self, name: str) -> bool:
-        usual = Application._meta.get_field(name).get_default()
+        usual = cast("Field[Any, Any]", Application._meta.get_field(name)).get_default()
         value = self[name].value()
         if isinstance(value, str) and not isinstance(usual, str):
             value = value.strip() or usual
@@ -185,7 +195,9 @@ class HistoryFilter(forms.Form):
         "unsuccessful": gettext_lazy("Any but succeeded"),
     }
 
-    def __init__(self, data: Mapping[str, Any], *, applications: Iterable[str], people: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], *, applications: Iterable[str], people: Iterable[tuple[str, str]]
+    ) -> None:
         super().__init__(data, label_suffix="", auto_id="f-%s")
         known = {
             "application": [("", _("All")), *((name, name) for name in applications)],

@@ -314,8 +314,9 @@ class Engine(Protocol):
         """Give each line of output as it comes until the container ends; `stop` is asked at least twice a
         second and what it raises goes on (the container is left as it is: kill it). Colour codes are kept."""
 
-    def output(self, name: str, *, since: float = 0.0, limit: int = 64 * 1024) -> str:
-        """What a container has printed after `since` (seconds since the epoch), at most the last `limit` bytes."""
+    def output(self, name: str, *, since: float = 0.0, until: float = 0.0, limit: int = 64 * 1024) -> str:
+        """What a container has printed after `since` and up to `until` (seconds since the epoch; 0 is no bound), at
+        most the last `limit` bytes."""
 
     def wait(self, name: str, *, seconds: float) -> ExitStatus | None:
         """How it ended; None when it still runs after that time."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, help, history, home, image, preview, stack, workers
+from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import help as guide
 
 ONE = "applications/<str:name>/"
 BUILD = f"{ONE}builds/<int:number>/"
@@ -18,7 +19,7 @@ urlpatterns: list[URLPattern] = [
     path("stacks/<str:name>/prepare/", stack.prepare, name="stack-prepare"),
     path("stacks/<str:name>/log", stack.log, name="stack-log"),
     path("workers/", workers.show, name="workers"),
-    path("help/", help.show, name="help"),
+    path("help/", guide.show, name="help"),
     path("healthz", health.show, name="healthz"),
     path("applications/new/", application.register, name="application-register"),
     path(ONE, application.show, name="application"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from tests import factories
 
@@ -22,3 +23,9 @@ def viewer(db: None) -> Client:
     client = Client()
     client.force_login(factories.user(role="viewers", username="vera"))
     return client
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """The real hash is slow on purpose; signing in is not what most tests are about."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import count
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
@@ -21,6 +23,8 @@ def user(role: str = "release managers", username: str = "", **fields: Any) -> U
     """A person in one of the two groups; `role=""` is in none."""
     person = User.objects.create_user(username or f"person{next(_next)}", password=PASSWORD, **fields)
     if role:
+        if not Group.objects.filter(name=role).exists():  # a test with real transactions has emptied all tables
+            import_module("releases.migrations.0002_promises").make_groups(apps, None)
         person.groups.add(Group.objects.get(name=role))
     return person
 
@@ -52,7 +56,9 @@ def sha256(seed: str) -> str:
     return hashlib.sha256(seed.encode()).hexdigest()
 
 
-def queued_build(app: Application | None = None, *, by: User | None = None, ref: Ref | None = None, **frozen: Any) -> Build:
+def queued_build(
+    app: Application | None = None, *, by: User | None = None, ref: Ref | None = None, **frozen: Any
+) -> Build:
     app = app or application()
     number = next(_next)
     given: dict[str, Any] = {
@@ -64,9 +70,7 @@ def queued_build(app: Application | None = None, *, by: User | None = None, ref:
         "limits": Limits().as_json(),
     }
     if ref is not None:
-        given.update(
-            ref=ref.name, ref_kind=ref.kind, ref_full=ref.full_name, commit=ref.commit, subject=ref.subject
-        )
+        given.update(ref=ref.name, ref_kind=ref.kind, ref_full=ref.full_name, commit=ref.commit, subject=ref.subject)
     return Build.objects.request(app, by=by, **{**given, **frozen})
 
 

@@ -6,6 +6,8 @@ sentence that ends with the line that mends it.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from releases.errors import PortalError
 
 
@@ -14,5 +16,6 @@ class SetupFailed(PortalError):
 
 
 def say(sentence: str) -> None:
-    """Tell the terminal."""
-    print(sentence, flush=True)
+    """Tell the terminal; that it is gone is no reason to stop half-way."""
+    with suppress(OSError):
+        print(sentence, flush=True)

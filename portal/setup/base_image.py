@@ -30,7 +30,7 @@ def ensure(host: str, *, may_install: bool) -> None:
             say(f"  {line}")
         return
     except SetupFailed as error:
-        say(f"  It cannot be pulled ({str(error)[:200]}).")
+        say(f"  It cannot be pulled ({error}).")
     _make(host, may_install=may_install)
 
 

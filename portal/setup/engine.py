@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docker
 import requests
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from portal.setup import SetupFailed, packages, say
 
@@ -19,6 +19,8 @@ SOCKET = "unix:///var/run/docker.sock"
 PID_FILE = Path("/var/run/docker.pid")
 LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60
+DENIED = "permission denied"
+MIB = 1024 * 1024
 
 
 def ensure(host: str, *, may_install: bool) -> None:
@@ -31,7 +33,7 @@ def ensure(host: str, *, may_install: bool) -> None:
     if host and host != SOCKET:
         raise SetupFailed(f"No container engine answers at {where} ({trouble}): start it, or correct DOCKER_HOST.")
     if os.geteuid() != 0:
-        raise SetupFailed(f"No container engine answers at {where} ({trouble}): {_mend_without_root()}")
+        raise SetupFailed(f"No container engine answers at {where} ({trouble}): {_mend_without_root(trouble)}")
     if may_install and packages.may_install():
         packages.install(["dockerd", "docker", "iptables", "git", "mmdebstrap", "redis-server"])
     if not shutil.which("dockerd"):
@@ -50,15 +52,17 @@ def unreachable(host: str) -> str | None:
         finally:
             client.close()
     except PermissionError:
-        return "permission denied"
+        return DENIED
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
-        return "permission denied" if "Permission denied" in str(error) else "nothing listens there"
+        return DENIED if "Permission denied" in str(error) else "nothing listens there"
     return None
 
 
-def _mend_without_root() -> str:
+def _mend_without_root(trouble: str) -> str:
+    if trouble == DENIED:
+        return "join its group (sudo usermod -aG docker $USER) and sign in again, or run ./run as root."
     if shutil.which("dockerd"):
-        return "start it (sudo systemctl start docker) and join its group (sudo usermod -aG docker $USER)."
+        return "start it (sudo systemctl start docker)."
     return "install Docker (Debian, Ubuntu: sudo apt-get install docker.io), or run ./run as root once."
 
 
@@ -119,7 +123,7 @@ def has_image(host: str, reference: str) -> bool:
     except docker.errors.ImageNotFound:
         return False
     except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(f"The container engine could not say whether it has {reference}: {error}.") from error
+        raise SetupFailed(f"The container engine could not say whether it has {reference}: {_why(error)}.") from error
     finally:
         client.close()
     return True
@@ -136,7 +140,7 @@ def pull(host: str, reference: str, *, quiet_seconds: int) -> Iterable[str]:
             if "progressDetail" not in event or not event["progressDetail"]:
                 yield str(event.get("status", ""))
     except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(str(error)) from error
+        raise SetupFailed(_why(error)) from error
     finally:
         client.close()
 
@@ -148,8 +152,16 @@ def import_image(host: str, archive: Path, reference: str, labels: Mapping[str, 
     client = docker.APIClient(base_url=host or None, timeout=300)
     try:
         with archive.open("rb") as data:
-            client.import_image_from_stream(data, repository=repository, tag=tag, changes=changes)
+            # In pieces: the client announces pieces, and a file object would be sent as a whole.
+            pieces = iter(lambda: data.read(MIB), b"")
+            client.import_image_from_stream(pieces, repository=repository, tag=tag, changes=changes)
     except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(f"The container engine did not take the image {reference}: {error}.") from error
+        raise SetupFailed(f"The container engine did not take the image {reference}: {_why(error)}.") from error
     finally:
         client.close()
+
+
+def _why(error: Exception) -> str:
+    """The engine's own words, without the address that the client asked."""
+    words = error.explanation if isinstance(error, APIError) and error.explanation else error
+    return " ".join(str(words).split())[:300].rstrip(".")

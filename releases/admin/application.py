@@ -19,11 +19,21 @@ from releases import actions
 from releases.admin.columns import link, rows, short
 from releases.admin.rules import RELEASE, Asked, History, Shelf, queued
 from releases.errors import InvalidInput
+from releases.forms import EnvironmentField
 from releases.models import Application, Build, Event, Ref
 
 
 class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg] # Django's class takes no parameter at run time
     """Checked by the very function that the pages use, so that what it refuses stands beside the field."""
+
+    environment = EnvironmentField(
+        label=gettext_lazy("environment"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy(
+            "NAME=value, one a line. For the probe and for previews; they are not part of the image."
+        ),
+    )
 
     class Meta:
         model = Application
@@ -139,7 +149,7 @@ class ApplicationAdmin(Shelf):
 def _build_newest_tag(application: Application, request: HttpRequest) -> Build:
     tag = application.refs.tags().first()
     if tag is None:
-        raise InvalidInput(_("no tag is known yet; push one, or use “Refresh refs” and wait a moment."))
+        raise InvalidInput(_("no tag is known yet: push one, or use “Refresh refs” and wait a moment."))
     return actions.request_build(application, tag, by=request.user)
 
 

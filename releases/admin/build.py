@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from releases import actions
 from releases.admin.columns import link, megabytes, names_of_environment, rows, short
-from releases.admin.rules import Asked, History, queued
+from releases.admin.rules import Asked, History, about, queued
 from releases.models import Artifact, Build, Event, Image, Package, Preview, Step
 
 
@@ -47,7 +47,7 @@ class BuildAdmin(History):
         Asked(self, request).each(
             queryset.select_related("application"),
             lambda build: actions.cancel_build(build, by=request.user),
-            lambda _record, build: f"{build}: {build.get_standing_display()}.",
+            lambda _record, build: about(build, f"{build.get_standing_display()}."),
         )
 
     @admin.action(description=_("Rebuild"), permissions=["release"])

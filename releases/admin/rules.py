@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
@@ -56,9 +58,9 @@ class Asked:
             except AlreadyUnderWay as error:
                 self._tell(format_html('<a href="{}">{}</a>', error.address, error), messages.WARNING)
             except InvalidInput as error:
-                self._tell(f"{record}: {error}", messages.ERROR)
+                self._tell(about(record, str(error)), messages.ERROR)
             except ValidationError as error:
-                self._tell(f"{record}: {' '.join(error.messages)}", messages.ERROR)
+                self._tell(about(record, " ".join(error.messages)), messages.ERROR)
             else:
                 self.done += 1
                 self._tell(sentence(record, made), messages.SUCCESS)
@@ -67,6 +69,12 @@ class Asked:
 
     def _tell(self, sentence: str, level: int) -> None:
         self.shelf.message_user(self.request, sentence, level)
+
+
+def about(record: Model, sentence: str) -> str:
+    """A sentence about a record, which it leads to."""
+    address = reverse(f"admin:releases_{record._meta.model_name}_change", args=[record.pk])
+    return format_html('<a href="{}">{}</a>: {}', address, record, sentence)
 
 
 def queued(_record: Any, build: Build) -> str:

@@ -119,15 +119,20 @@ class Streamed(Generic[T]):
     def __init__(self, items: Iterable[T], response: requests.Response) -> None:
         self._items = items
         self._response = response
+        self._reading = False
 
     def __iter__(self) -> Iterator[T]:
+        self._reading = True
         try:
             yield from self._items
         finally:
             self._response.close()
 
     def close(self) -> None:
-        # Closing the response itself would wait for the very thread that waits in it.
+        if not self._reading:
+            self._response.close()
+            return
+        # Closing the response itself would wait for the very thread that waits in it; woken, that thread closes it.
         # The errors say that the connection is closed already, or was given back because all had been read.
         with suppress(OSError, RuntimeError, ValueError):
             self._response.raw.shutdown()
@@ -192,6 +197,11 @@ def unavailable(host: str, error: BaseException) -> EngineUnavailable:
         return EngineUnavailable(
             f"The container engine at {host} does not let this user in: "
             "add the user to the group docker, or set DOCKER_HOST to an engine of its own."
+        )
+    if isinstance(error, DockerException) and "fetching server API version" not in str(error):
+        # Nothing was asked yet: the address itself, or the files with its certificates, are not what they should be.
+        return EngineUnavailable(
+            f"The container engine's address {host} cannot be used ({error}): correct DOCKER_HOST."
         )
     return EngineUnavailable(
         f"The container engine does not answer at {host}: start it (systemctl start docker, or dockerd as root) "

@@ -10,7 +10,7 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from releases.errors import BuildFailed, ContainerMissing, EngineError
+from releases.errors import BuildFailed, EngineError
 from releases.specs import (
     ContainerInfo,
     ContainerSpec,
@@ -155,7 +155,7 @@ class DockerEngine:
         up to there made."""
         try:
             for container in reader.containers[-1:]:
-                self.remove(container)
+                self._remove(container)
             for layer in reversed(reader.layers):
                 self._remove_layer(layer)
         except EngineError:
@@ -179,7 +179,7 @@ class DockerEngine:
         with self._asked(f"create the container {spec.name}"):
             self._client.create_container(
                 spec.image,
-                name=spec.name,
+                name=self._own(spec.name),
                 labels=self._labels(spec.labels),
                 environment=dict(spec.environment),
                 user=spec.user or None,
@@ -196,7 +196,7 @@ class DockerEngine:
         source = Source(archive)
         try:
             with self._asked(f"put files into {folder} of {name}", name):
-                self._client.upload(name, folder, source)
+                self._client.upload(self._own(name), folder, source)
         except EngineError:
             if source.error is not None:
                 raise source.error from None
@@ -204,7 +204,7 @@ class DockerEngine:
 
     def start(self, name: str) -> None:
         with self._asked(f"start the container {name}", name):
-            self._client.start(name)
+            self._client.start(self._own(name))
 
     def follow(self, name: str, *, output: Output, stop: Stop) -> ExitStatus:
         if self._inspect(name)["State"]["Status"] == "created":
@@ -228,7 +228,7 @@ class DockerEngine:
 
         def opened() -> Streamed[Printed]:
             with self._asked(f"show the output of {name}", name):
-                return self._client.read_logs(name, params)
+                return self._client.read_logs(self._own(name), params)
 
         last = ""
         pump = Pump(opened, stop, lambda: self._asked(f"show the output of {name}", name))
@@ -239,11 +239,12 @@ class DockerEngine:
                     output(line)
         return last
 
-    def output(self, name: str, *, since: float = 0.0, limit: int = 64 * 1024) -> str:
+    def output(self, name: str, *, since: float = 0.0, until: float = 0.0, limit: int = 64 * 1024) -> str:
         kept = bytearray()
-        params: dict[str, str | int] = {"since": f"{since:.9f}"} if since > 0 else {}
+        bounds = {"since": since, "until": until}
+        params: dict[str, str | int] = {bound: f"{moment:.9f}" for bound, moment in bounds.items() if moment > 0}
         with self._asked(f"show the output of {name}", name):
-            for piece in self._client.read_logs(name, params):
+            for piece in self._client.read_logs(self._own(name), params):
                 kept += piece.data
                 # Not at every piece: moving the bytes each time would be quadratic.
                 if len(kept) > 2 * limit + 64 * 1024:
@@ -261,12 +262,12 @@ class DockerEngine:
 
     def usage(self, name: str) -> Usage:
         with self._asked(f"measure the container {name}", name):
-            return containers.usage(self._client.stats(name, stream=False, one_shot=True))
+            return containers.usage(self._client.stats(self._own(name), stream=False, one_shot=True))
 
     def take_file(self, name: str, path: str, *, limit: int) -> Iterator[bytes]:
         with self._asked(f"hand out {path} of {name}", name):
             try:
-                stream, _ = self._client.get_archive(name, path)
+                stream, _ = self._client.get_archive(self._own(name), path)
             except NotFound as error:
                 if "no such container" in said(error).lower():
                     raise
@@ -284,7 +285,7 @@ class DockerEngine:
             found = self._client.containers(all=True, filters={"label": self._filter(labels)})
         return [
             ContainerInfo(
-                name=record["Names"][0].lstrip("/") if record["Names"] else record["Id"],
+                name=record["Names"][0].removeprefix(f"/{self._own('')}") if record["Names"] else record["Id"],
                 running=record["State"] in {"running", "paused", "restarting"},
                 labels=dict(record["Labels"] or {}),
                 created=float(record["Created"]),
@@ -295,31 +296,37 @@ class DockerEngine:
     def kill(self, name: str) -> None:
         with self._asked(f"end the container {name}"):
             try:
-                self._client.kill(name)
+                self._client.kill(self._own(name))
             except APIError as error:
                 # 404: it is not there. 409: it is not running.
                 if error.response is None or error.response.status_code not in {404, 409}:
                     raise
 
     def remove(self, name: str) -> None:
-        with self._asked(f"remove the container {name}"):
+        self._remove(self._own(name))
+
+    def _remove(self, container: str) -> None:
+        """By the engine's name or id of it."""
+        with self._asked(f"remove the container {container}"):
             try:
-                self._client.remove_container(name, v=True, force=True)
+                self._client.remove_container(container, v=True, force=True)
             except APIError as error:
                 # 404: it is not there. 409: somebody else is removing it right now, which takes a moment.
                 if error.response is None or error.response.status_code not in {404, 409}:
                     raise
-                self._wait_until_gone(name)
+                self._wait_until_gone(container)
 
-    def _wait_until_gone(self, name: str) -> None:
+    def _wait_until_gone(self, container: str) -> None:
         until = time.monotonic() + GOING
         while time.monotonic() < until:
             try:
-                self._inspect(name)
-            except ContainerMissing:
+                self._client.inspect_container(container)
+            except NotFound:
                 return
             time.sleep(LOOK_AGAIN)
-        raise EngineError(f"The container engine is still removing {name} after {GOING:.0f} seconds: look at its log.")
+        raise EngineError(
+            f"The container engine is still removing {container} after {GOING:.0f} seconds: look at its log."
+        )
 
     # ---- the engine itself -----------------------------------------------------------------------------------
 
@@ -335,8 +342,12 @@ class DockerEngine:
 
     def _inspect(self, name: str) -> dict[str, Any]:
         with self._asked(f"show the container {name}", name):
-            record: dict[str, Any] = self._client.inspect_container(name)
+            record: dict[str, Any] = self._client.inspect_container(self._own(name))
             return record
+
+    def _own(self, name: str) -> str:
+        """The engine's name for it: two portals number their builds alike, and may share an engine."""
+        return f"portal-{self.instance}-{name}"
 
     def _labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         return {**labels, INSTANCE_LABEL: self.instance}

@@ -71,7 +71,7 @@ _REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
     (
         (
             r"does not appear to be a git repository|is this a git repository|not a git repository|not valid:|"
-            r"invalid server response|bad line length|unexpected .*packet|expected (?:service|flush)"
+            r"invalid gitfile|invalid server response|bad line length|unexpected .*packet|expected (?:service|flush)"
         ),
         "There is no git repository at {url}: check the address.",
     ),
@@ -88,7 +88,7 @@ _REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
 _DAMAGE = re.compile(
     r"bad object|corrupt|missing (?:blob|tree|commit|object)|unable to read (?:sha1|tree|object)|did not send all|"
     r"not a git repository: '|packfile .* (?:cannot|does not|is)|bad (?:signature|index|pack)|index-pack failed|"
-    r"cannot lock ref|unable to resolve reference|reference broken|loose object|inflate|badly formed|invalid sha1"
+    r"unable to resolve reference|reference broken|loose object|inflate|badly formed|invalid sha1"
 )
 
 
@@ -102,6 +102,7 @@ def remote_fault(url: str, said: str) -> GitError | StorageFull:
     ours = "\n".join(line for line in said.splitlines() if not line.startswith("remote:"))
     if full := disk_fault(ours):
         return full
+    url = url if url.startswith("ssh:") else _CREDENTIALS.sub("//", url)
     judged = said.replace(url, "")  # a repository may be called “redirect”
     for pattern, sentence in _REMOTE_FAULTS:
         if re.search(pattern, judged):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,25 +32,25 @@ def make_repository(target: Path, versions: Sequence[Version]) -> Path:
     """Make the bare repository `target` with these versions in a row, or leave it when it is that already.
 
     It appears at once or not at all; one with other content is replaced. Raises `GitError` or `StorageFull`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    fresh = work / "fresh"
     try:
-        _run("init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(fresh))
-        _run("fast-import", "--quiet", "--date-format=raw", feed=_stream(versions), git_dir=fresh)
-        fresh.chmod(0o755)
-        if _refs(target) == _refs(fresh):
-            return target
-        if target.exists():
-            target.rename(work / "old")
-        os.rename(fresh, target)  # noqa: PTH104 - replaces nothing: a second maker that was quicker is an error
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
+            _make(target, versions, Path(work))
     except OSError as error:
-        if _refs(target):
-            return target
-        raise GitError(f"The repository {target} cannot be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if not _refs(target):  # else another maker was quicker
+            raise GitError(f"The repository {target} cannot be written: {error.strerror}.") from error
     return target
+
+
+def _make(target: Path, versions: Sequence[Version], work: Path) -> None:
+    fresh = work / "fresh"
+    _run("init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(fresh))
+    _run("fast-import", "--quiet", "--date-format=raw", feed=_stream(versions), git_dir=fresh)
+    if _refs(target) == _refs(fresh):
+        return
+    if target.exists():
+        target.rename(work / "old")
+    fresh.rename(target)
 
 
 def _refs(repository: Path) -> bytes:

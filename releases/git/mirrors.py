@@ -69,7 +69,9 @@ class Git:
                 self._fetch_anew(path, url, asked, lock, failure)
             found = reading.refs(self._reader(mirror))
         if not found:
-            raise SourceUnavailable(f"{url} has no tags and no branches yet: push one, then refresh.")
+            raise SourceUnavailable(
+                f"{url} has no tags and no branches yet, or is no git repository: push one, then refresh."
+            )
         return found
 
     def _fetch(self, path: Path, url: str, stop: Stop, lock: int) -> None:

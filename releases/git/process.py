@@ -24,7 +24,7 @@ from releases.specs import NeverStop, Stop
 CHUNK = 128 * 1024
 LOCAL_SECONDS = 120
 """The longest that work on a mirror may take; a fetch has its own time."""
-STEP = 0.3
+STEP = 0.2
 """Seconds between two questions to `stop`."""
 
 _PRELUDE = (

@@ -119,6 +119,8 @@ def archive(reader: Reader, commit: str, uid: int, bytes_limit: int, stop: Stop)
     try:
         yield from _reowned(chunks, uid, bytes_limit)
     except Failed as failure:
+        if "invalid path" in failure.said:
+            raise BuildFailed(_leads_out()) from failure
         raise local_fault(f"archive the commit {commit[:12]}", failure.said) from failure
     except tarfile.TarError as error:
         raise GitError(f"git's archive of the commit {commit[:12]} cannot be read: {error}.") from error
@@ -251,13 +253,17 @@ def _reowned(chunks: Iterator[bytes], uid: int, bytes_limit: int) -> Iterator[by
 
 def _header(member: tarfile.TarInfo, uid: int) -> bytes:
     if member.name.startswith("/") or ".." in member.name.split("/"):
-        raise BuildFailed("The repository holds a file whose name leads out of its folder (“..”): remove it.")
+        raise BuildFailed(_leads_out())
     plain = tarfile.TarInfo(member.name)
     plain.type = _kind(member)
     plain.size, plain.mode, plain.mtime = member.size, member.mode, int(member.mtime)
     plain.linkname = member.linkname
     plain.uid = plain.gid = uid
     return plain.tobuf(format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
+
+
+def _leads_out() -> str:
+    return "The repository holds a file whose name leads out of its folder, or is one of git's own: remove it."
 
 
 def _kind(member: tarfile.TarInfo) -> bytes:

@@ -60,13 +60,13 @@ def locked(path: Path, stop: Stop) -> Iterator[int]:
 def prepare(path: Path, surroundings: Surroundings, stop: Stop) -> None:
     """Make the mirror, or mend what a killed process has left behind. The lock must be held."""
     try:
+        for pattern in _LEFT_OVERS:
+            for left_over in path.glob(pattern):
+                left_over.unlink(missing_ok=True)
         if not all((path / part).exists() for part in _PARTS):
             _make(path, surroundings, stop)
         (path / "config").write_text(_CONFIG)
         shutil.rmtree(path / "hooks", ignore_errors=True)
-        for pattern in _LEFT_OVERS:
-            for left_over in path.glob(pattern):
-                left_over.unlink(missing_ok=True)
     except OSError as error:
         raise _disk_fault(path, error) from error
 

@@ -33,6 +33,7 @@ from releases.models import (
     Package,
     Preparation,
     Ref,
+    State,
     StepName,
 )
 from releases.pipeline.bench import Bench, thrown_away
@@ -57,8 +58,7 @@ def run_build(build_id: int) -> None:
     with LogWriter(log_path(build.pk), secrets=_secrets(build)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
-        log.line(f"{outcome.label}: {message}")
-        _end(build, outcome, message)
+        _end(build, outcome, message, log)
 
 
 def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
@@ -209,7 +209,7 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
         return
     with step(build, StepName.PROBE, log):
         try:
-            _keep_probe(build, probe(build.spec(), image, bench))
+            _keep_probe(build, probe(build.spec(), image, bench, port=stacks.load(build.stack).port))
         except ProbeFailed as error:
             _keep_probe(build, error.result)
             raise
@@ -225,16 +225,19 @@ def _keep_probe(build: Build, result: ProbeResult) -> None:
     )
 
 
-def _end(build: Build, outcome: Outcome, message: str) -> None:
-    """Write the end. A build that was closed by another hand, or cancelled at the last moment, keeps the truth."""
-    with suppress(LeaseLost):
-        try:
-            if outcome == Outcome.SUCCEEDED:
-                build.mark_succeeded(message)
-            else:
-                build.mark_ended(outcome, message)
-        except IllegalTransition:
-            build.mark_ended(Outcome.CANCELLED, _who_cancelled(build))
+def _end(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:
+    """Write the end, in the row and as the log's last line, in one transaction: whoever sees the row finished finds
+    the line. A build that was closed by another hand gets neither; one that was cancelled meanwhile says so."""
+    with suppress(LeaseLost), transaction.atomic():
+        with build.fenced():
+            cancelled = Build.objects.filter(pk=build.pk, state=State.CANCELLING).exists()
+        if cancelled:  # whatever the removal of its container under its feet looked like to the step
+            outcome, message = Outcome.CANCELLED, _who_cancelled(build)
+        log.line(f"{outcome.label}: {message}")
+        if outcome == Outcome.SUCCEEDED:
+            build.mark_succeeded(message)
+        else:
+            build.mark_ended(outcome, message)
 
 
 def _who_cancelled(build: Build) -> str:

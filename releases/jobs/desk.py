@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from releases.errors import BuildFailed, IllegalTransition, InvalidInput, PortalError, StackError
+from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError
 from releases.git import Git
-from releases.jobs.workbench import connect, make_bench
-from releases.models import Application, Preparation, Preview, Ref
+from releases.jobs import workbench
+from releases.models import Application, Preparation, Preview, PreviewState, Ref
 from releases.pipeline import probe
 from releases.pipeline.prepare import prepare
 from releases.specs import Engine, NeverStop, ProbeResult
@@ -27,24 +27,27 @@ def refresh_refs(application_id: int) -> None:
     """Read the refs of an application's repository; what went wrong stands on the application's page."""
     application = Application.objects.get(pk=application_id)
     try:
-        found = Git.from_settings().refresh(application.mirror, application.repository, stop=NeverStop())
-    except (PortalError, InvalidInput) as error:
+        Ref.objects.replace_for(
+            application, Git.from_settings().refresh(application.mirror, application.repository, stop=NeverStop())
+        )
+    except PortalError as error:
         application.note_refs_error(error.message)
-        return
-    Ref.objects.replace_for(application, found)
+    except Exception as error:  # the broad net: a question without an answer would be rung for again and again
+        logger.exception("Reading the refs of %s met a defect of the portal", application)
+        application.note_refs_error(_defect(error))
 
 
 def start_preview(preview_id: int) -> None:
     """Boot the image of a preview and keep what it first answered. The sweeper follows its log and stops it."""
     preview = Preview.objects.select_related("build__application", "build__image").get(pk=preview_id)
-    if not preview.is_live:
+    if preview.state != PreviewState.ASKED:  # a job that came twice must not boot a running preview anew
         return
     try:
-        engine = connect()
+        engine = workbench.connect()
         result = _boot(engine, preview)
-        address = engine.address(preview.container, probe.PORT) if result.status else ""
         if not result.status:
             raise BuildFailed(result.message)
+        address = engine.address(preview.container, stacks.load(preview.build.stack).port)
         preview.mark_running(
             address=f"http://{address}",
             status=result.status,
@@ -56,17 +59,20 @@ def start_preview(preview_id: int) -> None:
         logger.info("Preview %s was stopped while it started", preview.pk)
     except PortalError as error:
         _fail(preview, error.message)
+    except Exception as error:  # the broad net: a preview that nobody ends would be rung for again and again
+        logger.exception("The start of preview %s met a defect of the portal", preview.pk)
+        _fail(preview, _defect(error))
 
 
 def _boot(engine: Engine, preview: Preview) -> ProbeResult:
     if preview.build.image is None:
         raise BuildFailed("The build has no image.")
+    port = stacks.load(preview.build.stack).port
+    name, image = preview.container, preview.build.image.image_id
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
-    engine.remove(preview.container)
-    started = probe.boot(engine, preview.container, preview.build.image.image_id, preview.environment, labels)
-    return probe.ask(
-        engine, preview.container, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk)
-    )
+    engine.remove(name)
+    started = probe.boot(engine, name, image, preview.environment, labels, port=port)
+    return probe.ask(engine, name, port, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk))
 
 
 class _StillWanted:
@@ -100,13 +106,18 @@ def prepare_stack(preparation_id: int) -> None:
                     raise StackError(
                         f"The files of {stack.name} changed since this was asked for: press Prepare again."
                     )
-                images = prepare(stack, make_bench(output=log.line, stop=NeverStop()))
+                images = prepare(stack, workbench.make_bench(output=log.line, stop=NeverStop()))
             message = f"Builder {images.builder_size / 1e6:.0f} MB, runner {images.runner_size / 1e6:.0f} MB."
             log.line(f"Succeeded: {message}")
             preparation.mark_succeeded(images, message)
         except PortalError as error:
             log.line(f"Failed: {error.message}")
             _fail_preparation(preparation, error.message)
+        except Exception as error:  # the broad net: the page should say at once that it is over
+            logger.exception("The preparation %s met a defect of the portal", preparation.pk)
+            message = _defect(error)
+            log.line(f"Failed: {message}")
+            _fail_preparation(preparation, message)
 
 
 def _fail_preparation(preparation: Preparation, message: str) -> None:
@@ -114,6 +125,11 @@ def _fail_preparation(preparation: Preparation, message: str) -> None:
         preparation.mark_failed(message)
     except IllegalTransition:
         logger.info("Preparation %s was closed by another hand: %s", preparation.pk, message)
+
+
+def _defect(error: Exception) -> str:
+    """The sentence for a failure that nobody foresaw; its traceback is for the worker's output."""
+    return f"The portal itself failed ({type(error).__name__}): try again; the worker's output has the details."
 
 
 @contextmanager

@@ -24,7 +24,8 @@ BACKSTOP_SECONDS = 7 * 3600
 def ring(queue: QueueName, function: str, key: int, job_id: UUID) -> bool:
     """Enqueue `function(key)` under our own job id; False when Redis is away. Call it after the commit."""
     try:
-        django_rq.get_queue(queue).enqueue_call(
+        # "auto" is at once: else django-rq would wait for a commit by itself, and raise where nobody catches it.
+        django_rq.get_queue(queue, commit_mode="auto").enqueue_call(
             function, args=(key,), job_id=str(job_id), timeout=BACKSTOP_SECONDS, result_ttl=600, failure_ttl=86400
         )
     except (RedisError, OSError) as error:

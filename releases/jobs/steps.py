@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from django.utils import timezone
 
 from releases.errors import BuildCancelled, LeaseLost
-from releases.models import Build, Step, StepName, StepResult
-from releases.storage import LogWriter
+from releases.models import Build, State, Step, StepName, StepResult
+from releases.storage import LogWriter, log_path
 
 
 @contextmanager
@@ -49,7 +49,21 @@ def skip(build: Build, name: StepName, why: str) -> None:
         )
 
 
+def close(build: Build) -> None:
+    """What another hand does that has just ended a build: the step its worker was in is over, and the log says why."""
+    now = timezone.now()
+    for row in build.steps.filter(result=StepResult.RUNNING):
+        row.result, row.finished_at = StepResult.STOPPED, now
+        row.seconds = max(0.0, (now - row.started_at).total_seconds())
+        row.save()
+    with LogWriter(log_path(build.pk)) as log:
+        log.line(f"{build.get_standing_display()}: {build.message}")
+
+
 def _end(build: Build, row: Step, result: StepResult, started: float) -> None:
-    row.result, row.finished_at, row.seconds = result, timezone.now(), time.monotonic() - started
+    row.finished_at, row.seconds = timezone.now(), time.monotonic() - started
     with build.fenced():
+        # A container that the sweeper took away because of a cancel looks like a failure from inside.
+        cancelled = Build.objects.filter(pk=build.pk, state=State.CANCELLING).exists()
+        row.result = StepResult.STOPPED if cancelled and result == StepResult.FAILED else result
         row.save()

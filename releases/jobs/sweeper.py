@@ -13,16 +13,15 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid5
 
 from django.conf import settings
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
-from releases.errors import EngineError, IllegalTransition, LeaseLost, PortalError
-from releases.jobs import doorbell
-from releases.jobs.workbench import connect
+from releases.errors import EngineError, IllegalTransition, LeaseLost
+from releases.jobs import doorbell, steps, workbench
 from releases.models import (
     Application,
     Build,
@@ -36,7 +35,7 @@ from releases.models import (
     Workshop,
 )
 from releases.specs import ContainerInfo, Engine
-from releases.storage import Blobs, LogWriter, log_path, preview_log_path
+from releases.storage import Blobs, LogWriter, preview_log_path
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +43,8 @@ CANCEL_PATIENCE = timedelta(seconds=6)
 """A worker that has not let go by then is overruled, so that a cancel is over within 10 s."""
 RING_AGAIN_AFTER = timedelta(seconds=10)
 TEMPORARY_SECONDS = 3600.0
+LOG_DELAY = 0.3
+"""Seconds that the engine may take to write down a line which it has stamped with its time."""
 LOST = (
     "The worker was lost in the middle of this build: it was killed, or its machine stopped. "
     "What it had begun was removed; press Rebuild."
@@ -69,7 +70,7 @@ class Sweeper:
         repaired = self._close_lost_builds() + self._close_lost_preparations() + self._ring_again()
         info, problem = "", ""
         try:
-            engine = connect()
+            engine = workbench.connect()
             seen = engine.info()
             info = f"Docker {seen.version}, {seen.storage_driver}"
             repaired += self._remove_containers(engine) + self._remove_images(engine)
@@ -94,20 +95,21 @@ class Sweeper:
         cancelling = list(Build.objects.filter(state=State.CANCELLING).select_related("application"))
         if not cancelling:
             return
-        engine = connect()
-        for build in cancelling:
-            for container in engine.containers({BUILD: str(build.pk)}):
-                engine.remove(container.name)
+        with suppress(EngineError):  # an engine that is away keeps no cancel from being over in time
+            for build in cancelling:
+                _remove_containers_of(build)
         patient = Q(cancel_asked_at__gt=Now() - CANCEL_PATIENCE)
-        for build in Build.objects.filter(state=State.CANCELLING).exclude(patient):
+        overdue = Build.objects.filter(state=State.CANCELLING).exclude(patient)
+        for build in overdue.select_related("application"):
             with suppress(LeaseLost, IllegalTransition):
                 build.mark_ended(Outcome.CANCELLED, "Cancelled; its worker did not let go, so the portal ended it.")
+                steps.close(build)
 
     def _stop_previews(self) -> None:
         for preview in Preview.objects.to_be_stopped().select_related("build__application", "build__image"):
             by_itself = preview.state == PreviewState.RUNNING
-            self._copy_log(preview)
-            connect().remove(preview.container)
+            self._copy_log(preview, last=True)
+            workbench.connect().remove(preview.container)
             minutes = settings.PREVIEW_SECONDS // 60
             message = f"Stopped by itself after {minutes} minutes." if by_itself else "Stopped as asked."
             with suppress(IllegalTransition):
@@ -118,15 +120,13 @@ class Sweeper:
         for preview in running.select_related("build__application"):
             self._copy_log(preview)
 
-    def _copy_log(self, preview: Preview) -> None:
-        """Append what the container printed since the last look."""
-        since = self._read_until.get(preview.pk)
-        if since is None:  # a new sweeper starts the copy anew: the whole of what the engine still has
-            preview_log_path(preview.pk).unlink(missing_ok=True)
-            since = 0.0
-        until = time.time()
+    def _copy_log(self, preview: Preview, *, last: bool = False) -> None:
+        """Append what the container printed between the last look and almost now; all of it before it is stopped."""
+        since, until = self._read_until.get(preview.pk), 0.0 if last else time.time() - LOG_DELAY
         with suppress(EngineError):
-            said = connect().output(preview.container, since=since, limit=256 * 1024)
+            said = workbench.connect().output(preview.container, since=since or 0.0, until=until, limit=256 * 1024)
+            if since is None:  # a new sweeper starts the copy anew: the whole of what the engine still has
+                preview_log_path(preview.pk).unlink(missing_ok=True)
             self._read_until[preview.pk] = until
             if said:
                 with LogWriter(preview_log_path(preview.pk)) as log:
@@ -140,13 +140,10 @@ class Sweeper:
         closed = 0
         for build in Build.objects.lease_ran_out().select_related("application"):
             with suppress(EngineError):
-                engine = connect()
-                for container in engine.containers({BUILD: str(build.pk)}):
-                    engine.remove(container.name)
+                _remove_containers_of(build)
             if build.mark_lost(LOST):
                 build.refresh_from_db()
-                with suppress(PortalError), LogWriter(log_path(build.pk)) as log:
-                    log.line(f"{build.get_standing_display()}: {build.message}")
+                steps.close(build)
                 logger.warning("Build %s had lost its worker %s", build, build.worker)
                 closed += 1
         return closed
@@ -176,8 +173,9 @@ class Sweeper:
                 if not doorbell.is_waiting("desk", preview.job_id):
                     rung += doorbell.ring("desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
             for application in _waiting_for_refs():
-                Application.objects.filter(pk=application.pk).update(refs_asked_at=Now())
-                rung += doorbell.ring("desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4())
+                job_id = uuid5(NAMESPACE_OID, f"{settings.PORTAL_INSTANCE} refs {application.pk}")
+                if not doorbell.is_waiting("desk", job_id):
+                    rung += doorbell.ring("desk", "releases.jobs.desk.refresh_refs", application.pk, job_id)
         except RedisError as error:
             logger.warning("Redis does not answer: %s", error)
         return rung
@@ -205,6 +203,12 @@ class Sweeper:
         return removed
 
 
+def _remove_containers_of(build: Build) -> None:
+    engine = workbench.connect()
+    for container in engine.containers({BUILD: str(build.pk)}):
+        engine.remove(container.name)
+
+
 def _is_wanted(container: ContainerInfo) -> bool:
     build, attempt = container.labels.get(BUILD, ""), container.labels.get(ATTEMPT, "")
     preview = container.labels.get(PREVIEW, "")
@@ -217,7 +221,7 @@ def _is_wanted(container: ContainerInfo) -> bool:
 
 def _waiting_for_refs() -> list[Application]:
     late = Application.objects.filter(refs_asked_at__lt=Now() - timedelta(seconds=120))
-    return list(late.filter(Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at")), refs_error=""))
+    return list(late.filter(Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at"))))
 
 
 def _disk(folder: Path) -> tuple[int | None, int | None]:

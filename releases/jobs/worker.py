@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.job import Job
 
 from releases.errors import IllegalTransition, LeaseLost
+from releases.jobs import steps
 from releases.models import Build, Outcome, State
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,10 @@ def close_killed_build(job: Job, *_facts: Any) -> None:
                 "The process that ran this build was killed from outside, by a person or for want of memory on the "
                 "worker's machine. What it had begun is removed; press Rebuild.",
             )
+        steps.close(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)
+    except DatabaseError as error:
+        logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
     finally:
         connection.close()

@@ -90,7 +90,9 @@ class BuildQuerySet(models.QuerySet["Build"]):
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
         """A new queued build with the application's next number, and its Event. Enqueueing is the caller's."""
-        Application.objects.select_for_update().get(pk=application.pk)
+        # NO KEY: a worker that takes up the build whose double is asked for here writes an Event of the application,
+        # which a full lock would hold up, while its build holds up our row: a deadlock.
+        Application.objects.select_for_update(no_key=True).get(pk=application.pk)
         last = self.filter(application=application).aggregate(models.Max("number"))["number__max"] or 0
         build = self.create(
             application=application,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from releases.errors import RefNotFound
+from releases.errors import LimitExceeded, RefNotFound
 from releases.pipeline import contract
 from releases.pipeline.bench import Bench
 from releases.specs import BuildSpec, CheckedOut
@@ -18,8 +18,8 @@ def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
     size = sum(entry.size for entry in entries)
     bench.output(f"{len(entries):,} files, {size:,} bytes, from the mirror")
     contract.check(
-        [entry.path for entry in entries if entry.mode.startswith("100")],
-        lambda path: bench.git.read_file(spec.mirror, commit, path),
+        [entry.path for entry in entries if entry.mode.startswith(("100", "120"))],  # files, and links to files
+        lambda path: _read(spec, commit, path, bench),
         spec.layout,
         where=f"{spec.ref} ({commit[:7]})",
     )
@@ -27,6 +27,14 @@ def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
         f"The contract is kept: {spec.layout.requirements}, {spec.layout.directory}/, {spec.layout.entry_point}"
     )
     return CheckedOut(commit=commit, ref_full=full, files=len(entries), size=size)
+
+
+def _read(spec: BuildSpec, commit: str, path: str, bench: Bench) -> bytes | None:
+    """A module's text; None when there is none, or when it is too large to be looked into."""
+    try:
+        return bench.git.read_file(spec.mirror, commit, path, limit=contract.MODULE_LIMIT)
+    except LimitExceeded:
+        return None
 
 
 def _locate(spec: BuildSpec, bench: Bench) -> tuple[str, str]:

@@ -52,9 +52,9 @@ def _application(files: Collection[str], read: ReadFile, layout: Layout) -> Iter
         names = [name.replace("/", ".") for name in here if not name.endswith("__init__")]
         yield f"there is no module {layout.module} ({stem}.py or {stem}/__init__.py); set “Module”{_found(names)}"
         return
-    names = _top_level_names(read(module))
-    if names is not None and layout.callable not in names:
-        likely = [name for name in ("app", "application", "wsgi", "create_app") if name in names]
+    bound = _top_level_names(read(module))
+    if bound is not None and layout.callable not in bound:
+        likely = sorted(bound & {"app", "application", "create_app", "wsgi"})
         yield f"{module} defines no {layout.callable}; set “Callable”{_found(likely)}"
 
 

@@ -35,6 +35,7 @@ def prepare(stack: Stack, bench: Bench) -> StackImages:
 
     Raises `StackError` when a Dockerfile of the stack fails, `EngineError` when the engine does.
     """
+    _check_engine(stack, bench)
     with _alone(bench.locks / f"stack-{stack.digest}.lock", bench.stop, bench.output):
         for part, tag, target in (("builder", stack.builder_tag, ""), ("runner", stack.runner_tag, "runtime")):
             if bench.engine.image(tag) is None:
@@ -44,6 +45,19 @@ def prepare(stack: Stack, bench: Bench) -> StackImages:
     if made is None:
         raise EngineError(f"The images of {stack.name} were made and are gone again: look at what cleans the engine.")
     return made
+
+
+def _check_engine(stack: Stack, bench: Bench) -> None:
+    have = bench.engine.info().api_version
+    if stack.engine_api and _version(have) < _version(stack.engine_api):
+        raise StackError(
+            f"The stack {stack.name} needs an engine with API {stack.engine_api} or newer; this one has {have}: "
+            f"upgrade the engine, or choose another stack."
+        )
+
+
+def _version(written: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in written.split(".") if part.isdigit())
 
 
 def _make(stack: Stack, bench: Bench, part: str, tag: str, target: str) -> ImageInfo:

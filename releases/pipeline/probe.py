@@ -6,25 +6,25 @@ import http.client
 import time
 from collections.abc import Mapping
 
-from releases.errors import BuildFailed, EngineError
+from releases.errors import BuildFailed, EngineError, EngineUnavailable
 from releases.pipeline.bench import Bench, labels_of, thrown_away
 from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ProbeResult, Stop
+from releases.storage.cleaning import clean, without_colours
 
-PORT = 8080
 PATIENCE = 30.0
 """Seconds that an application may take until its first answer."""
 MEMORY = 512 * 1024 * 1024
 BODY_LIMIT = 2000
 
 
-def probe(spec: BuildSpec, image: BuiltImage, bench: Bench) -> ProbeResult:
+def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, port: int) -> ProbeResult:
     """Boot, ask, stop. A bad answer raises `BuildFailed` only where the application requires a good one."""
     name = f"{spec.container}-probe"
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
-        started = boot(bench.engine, name, image.image_id, spec.environment, labels)
+        started = boot(bench.engine, name, image.image_id, spec.environment, labels, port=port)
         bench.output(f"Container started, asking GET {spec.probe_path}")
-        result = ask(bench.engine, name, spec.probe_path, started=started, stop=bench.stop)
+        result = ask(bench.engine, name, port, spec.probe_path, started=started, stop=bench.stop)
         for line in bench.engine.output(name, limit=8192).splitlines():
             bench.output(f"  {line}")
     bench.output(result.message)
@@ -44,7 +44,9 @@ class ProbeFailed(BuildFailed):
         self.result = result
 
 
-def boot(engine: Engine, name: str, image: str, environment: Mapping[str, str], labels: Mapping[str, str]) -> float:
+def boot(
+    engine: Engine, name: str, image: str, environment: Mapping[str, str], labels: Mapping[str, str], *, port: int
+) -> float:
     """Start a container of a runtime image with its port published; the moment of the start by the monotonic clock."""
     engine.create(
         ContainerSpec(
@@ -55,7 +57,7 @@ def boot(engine: Engine, name: str, image: str, environment: Mapping[str, str], 
             memory=MEMORY,
             cpus=1.0,
             pids=128,
-            publish=PORT,
+            publish=port,
             tmpfs_bytes=64 * 1024 * 1024,
         )
     )
@@ -64,7 +66,7 @@ def boot(engine: Engine, name: str, image: str, environment: Mapping[str, str], 
     return started
 
 
-def ask(engine: Engine, name: str, path: str, *, started: float, stop: Stop) -> ProbeResult:
+def ask(engine: Engine, name: str, port: int, path: str, *, started: float, stop: Stop) -> ProbeResult:
     """Ask until there is an answer, the container has ended, or patience is over."""
     while time.monotonic() - started < PATIENCE:
         stop.check()
@@ -73,7 +75,12 @@ def ask(engine: Engine, name: str, path: str, *, started: float, stop: Stop) -> 
             said = engine.output(name, limit=4096)
             why = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.exit_code}"
             return _silent(f"The container {why} before it answered: {_last(said)}", said, started)
-        answer = _get(engine.address(name, PORT), path)
+        try:
+            answer = _get(engine.address(name, port), path)
+        except EngineUnavailable:
+            raise
+        except EngineError:  # it ended since the last look: the next one says how
+            continue
         if answer is not None:
             return _answered(engine, name, path, answer, time.monotonic() - started)
     return _silent(
@@ -109,7 +116,7 @@ def _answered(engine: Engine, name: str, path: str, answer: tuple[int, str, byte
         seconds=seconds,
         memory=memory,
         body=_text(body),
-        message=f"GET {path} answered {status} {reason} after {seconds:.2f} s.",
+        message=f"GET {path} answered {status} {clean(reason)[:100]} after {seconds:.2f} s.",
     )
 
 
@@ -124,5 +131,5 @@ def _text(data: bytes) -> str:
 
 
 def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [plain for line in said.splitlines() if (plain := without_colours(clean(line)).strip())]
     return f"its last words were “{lines[-1][:200]}”." if lines else "it printed nothing."

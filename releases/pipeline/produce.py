@@ -16,10 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from releases.errors import BuildFailed, BuildOutOfMemory, ContainerMissing, EngineError, LimitExceeded
+from releases.errors import (
+    BuildFailed,
+    BuildOutOfMemory,
+    ContainerMissing,
+    EngineError,
+    LimitExceeded,
+    SourceUnavailable,
+)
 from releases.pipeline.bench import Bench, labels_of
 from releases.pipeline.watch import MemoryWatch
 from releases.specs import BuildSpec, ContainerSpec, ExitStatus, Package, StackImages
+from releases.storage.cleaning import clean, without_colours
 
 USER = "10001:10001"
 SHARED = "/shared"
@@ -129,8 +137,16 @@ def _limits_hit(status: ExitStatus, counters: dict[str, int]) -> list[str]:
     return hit
 
 
-def _failure(spec: BuildSpec, status: ExitStatus, lines: deque[str], hit: list[str]) -> BuildFailed:
+INDEX_UNREACHABLE, MEMORY_HIT, PROCESSES_HIT = 17, 18, 19
+"""Exit codes of `build.sh` (docs/stacks.md) that say more than "the application is wrong"."""
+
+
+def _failure(spec: BuildSpec, status: ExitStatus, lines: deque[str], hit: list[str]) -> BuildFailed | SourceUnavailable:
     said = _sentence(lines)
+    if status.exit_code == INDEX_UNREACHABLE:
+        return SourceUnavailable(said)
+    if status.exit_code == MEMORY_HIT:
+        return _out_of_memory(spec)
     killed = status.exit_code == 137 or re.search(r"Killed|signal 9|MemoryError|exit code: -9", " ".join(lines))
     if "memory" in hit and killed:
         return _out_of_memory(spec)
@@ -139,7 +155,8 @@ def _failure(spec: BuildSpec, status: ExitStatus, lines: deque[str], hit: list[s
             f"The build wanted to write a file of more than {spec.limits.artifact_bytes // 1024**2} MiB: make it "
             f"smaller or raise “largest app.tar.gz” of the application."
         )
-    if "processes" in hit or re.search(r"Resource temporarily unavailable|can't start new thread", " ".join(lines)):
+    refused = status.exit_code == PROCESSES_HIT or "processes" in hit
+    if refused or re.search(r"Resource temporarily unavailable|can't start new thread", " ".join(lines)):
         return LimitExceeded(
             f"The build wanted more than {spec.limits.pids} processes and failed: {said} "
             f"Raise “processes of the builder” or let it run fewer at once."
@@ -154,12 +171,9 @@ def _out_of_memory(spec: BuildSpec) -> BuildOutOfMemory:
     )
 
 
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
-
 def _sentence(lines: deque[str]) -> str:
     """The builder's last line is its sentence for a person; the first error of pip, if there is one, tells why."""
-    plain = [ESCAPES.sub("", line).strip() for line in lines]
+    plain = [without_colours(clean(line)).strip() for line in lines]
     plain = [line for line in plain if line]
     if not plain:
         return "The builder ended without a word: look whether its image can run at all, by the stack's page."
@@ -170,9 +184,9 @@ def _sentence(lines: deque[str]) -> str:
         "ERROR: Invalid requirement",
         "error: ",
     )
-    why = next((line for start in wanted for line in plain if line.startswith(start)), "")
-    if why and why not in last:
-        return f"{last} pip said: {why.removeprefix('ERROR: ')[:500]}"
+    why = next((line for start in wanted for line in plain if line.startswith(start)), "").removeprefix("ERROR: ")
+    if why and why[:200] not in last:  # the builder's sentence ends with pip's last error, cut
+        return f"{last} pip said: {why[:500]}"
     return last
 
 
@@ -187,15 +201,15 @@ def _packages(bench: Bench, name: str) -> tuple[Package, ...]:
 
 
 def _package(entry: Any) -> Package | None:
+    """One entry of the report, reduced to what a database takes, for a build can write anything; None for nonsense."""
     try:
         metadata, download = entry["metadata"], entry["download_info"]
-        name = re.sub(r"[-_.]+", "-", str(metadata["name"])).lower()[:200]
+        name = re.sub(r"[-_.]+", "-", re.sub(r"[^\w.-]", "", str(metadata["name"]))).lower()[:200]
         url = str(download.get("url", ""))
         digest = str(download.get("archive_info", {}).get("hashes", {}).get("sha256", ""))
         known = digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
         filename = re.sub(r"[^\w.+-]", "", url.split("#")[0].split("?")[0].rstrip("/").rpartition("/")[2])[:300]
-        return Package(
-            name=name, version=str(metadata["version"])[:100].replace("\0", ""), sha256=known, filename=filename
-        )
+        version = re.sub(r"[^\w.!+-]", "", str(metadata["version"]))[:100]
+        return Package(name=name, version=version, sha256=known, filename=filename) if name and version else None
     except (KeyError, TypeError, AttributeError):
         return None

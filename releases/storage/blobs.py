@@ -21,7 +21,7 @@ from releases.errors import LimitExceeded, StorageError, StorageFull
 from releases.specs import BuiltFile, NeverStop, Stop
 
 CHUNK = 256 * 1024
-STEP = 0.3
+STEP = 0.2
 """Seconds between two questions to `stop`."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -2,7 +2,7 @@
 
 On the disk a line is `<seconds since the start, two decimals>\t<text>\n` in UTF-8. A text that begins with the record
 separator `\x1e` begins a step, whose name follows it; no text that a build prints can begin so, for it is cleaned.
-A missing file is an empty log.
+A missing file is an empty log; one that cannot be read raises `StorageError`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from releases.errors import StorageError
 from releases.storage.cleaning import LONGEST_LINE, without_colours
 
 STEP_MARK = "\x1e"
@@ -37,10 +38,16 @@ class BuildLog:
     @property
     def size(self) -> int:
         """Bytes on the disk; 0 when there is no file."""
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
+        with self._open() as file:
+            return file.seek(0, 2)
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the last line has no end: its writer was killed, or is about to write on."""
+        with self._open() as file:
+            end = file.seek(0, 2)
+            file.seek(max(end - 1, 0))
+            return end > 0 and file.read(1) != b"\n"
 
     def read(self, offset: int, limit: int = 64 * 1024) -> tuple[bytes, int]:
         """Whole lines from `offset` on, as they lie on the disk, and the offset to go on from.
@@ -80,8 +87,10 @@ class BuildLog:
     def _open(self) -> BinaryIO:
         try:
             return self.path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return BytesIO()
+        except OSError as error:
+            raise StorageError(f"The log {self.path} cannot be read: {error.strerror}.") from error
 
 
 def _parsed(line: bytes) -> LogLine:

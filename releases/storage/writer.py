@@ -16,6 +16,7 @@ from types import TracebackType
 
 from django.conf import settings
 
+from releases.errors import StorageError
 from releases.storage.cleaning import LONGEST_LINE, LONGEST_LOOK, Mask, clean, cut
 from releases.storage.log import STEP_MARK, BuildLog
 
@@ -46,10 +47,9 @@ class LogWriter:
         self._lost = 0
         self._step = ""
         self._descriptor = -1
-        before = BuildLog(path).lines(last=1)
-        self._started = time.monotonic() - (before[0].seconds if before else 0.0)
-        self._size = BuildLog(path).size
-        self._torn = self._size > 0 and not _ends_whole(path)
+        self._started, self._size, self._torn = time.monotonic(), 0, False
+        with suppress(StorageError):  # a log that cannot be read may still be written, or tell why not
+            self._go_on_with(BuildLog(path))
 
     def line(self, text: str, step: str | None = None) -> None:
         """Write one line (line breaks make several), under `step` when that is another than the last one named."""
@@ -84,6 +84,12 @@ class LogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _go_on_with(self, log: BuildLog) -> None:
+        before = log.lines(last=1)
+        self._started -= before[0].seconds if before else 0.0
+        self._size = log.size
+        self._torn = log.is_torn
 
     # ---- with the lock held ------------------------------------------------------------------------
 
@@ -148,10 +154,3 @@ class LogWriter:
             view = view[written:]
             self._size += written
             self._torn = bool(view)
-
-
-def _ends_whole(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-    return True

@@ -75,37 +75,41 @@ def standing_word(thing: Any) -> str:
 
 
 @register.filter
-def megabytes(value: float | None) -> str:
+def megabytes(value: float | str | None) -> str:
     """Bytes in decimal units: 43.2 MB, 388 MB, 1.2 GB, 3.4 kB."""
-    if value is None:
+    if value is None or isinstance(value, str):  # a template gives "" for what is not there
         return "–"
     for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if value >= size * (0.9995 if unit != "MB" else 0.1):
-            shown = value / size
-            return f"{number_format(shown, 0 if shown >= 99.95 else 1)}\N{NO-BREAK SPACE}{unit}"
+            return f"{_rounded(value / size, 0 if value / size >= 99.95 else 1)}\N{NO-BREAK SPACE}{unit}"
     return ngettext("%(n)d byte", "%(n)d bytes", int(value)) % {"n": value}
 
 
 @register.simple_tag
-def size(value: int | None) -> SafeString:
+def size(value: int | str | None) -> SafeString:
     """The same with the exact number in the title."""
-    if value is None:
+    if value is None or isinstance(value, str):
         return NOTHING
     exact = _("%(n)s bytes") % {"n": number_format(value, 0, force_grouping=True)}
     return format_html('<span class="nowrap" title="{}">{}</span>', exact, megabytes(value))
 
 
 @register.filter
-def seconds(value: float | None) -> str:
+def seconds(value: float | str | None) -> str:
     """A duration as a person says it: 0.36 s, 23.9 s, 2 min 5 s, 1 h 4 min."""
-    if value is None:
+    if value is None or isinstance(value, str):
         return "–"
     if value < 59.95:
-        return f"{number_format(value, 2 if value < 0.995 else 1)}\N{NO-BREAK SPACE}s"
+        return f"{_rounded(value, 2 if value < 0.995 else 1)}\N{NO-BREAK SPACE}s"
     whole = round(value)
     if whole < 3600:
         return _joined(whole // 60, "min", whole % 60, "s")
     return _joined(whole // 3600, "h", whole % 3600 // 60, "min")
+
+
+def _rounded(value: float, places: int) -> str:
+    """In the reader's language; `number_format` by itself cuts off and would make 43.1 of 43.19."""
+    return number_format(f"{value:.{places}f}", places)
 
 
 def _joined(large: int, large_unit: str, small: int, small_unit: str) -> str:
@@ -114,23 +118,23 @@ def _joined(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 
 @register.simple_tag
-def ago(at: datetime | None) -> SafeString:
+def ago(at: datetime | str | None) -> SafeString:
     """Relative words with the exact time in the title, which portal.js puts into the reader's zone."""
-    if at is None:
+    if not isinstance(at, datetime):
         return NOTHING
     return _time(at, relative(at), "title")
 
 
 @register.simple_tag
-def clock(at: datetime | None) -> SafeString:
+def clock(at: datetime | str | None) -> SafeString:
     """The time of day, under a heading that says the day."""
-    return NOTHING if at is None else _time(at, f"{at:%H:%M}", "clock")
+    return NOTHING if not isinstance(at, datetime) else _time(at, f"{at:%H:%M}", "clock")
 
 
 @register.simple_tag
-def moment(at: datetime | None) -> SafeString:
+def moment(at: datetime | str | None) -> SafeString:
     """Date and time in full, for records."""
-    return NOTHING if at is None else _time(at, f"{at:%Y-%m-%d %H:%M} UTC", "moment")
+    return NOTHING if not isinstance(at, datetime) else _time(at, f"{at:%Y-%m-%d %H:%M} UTC", "moment")
 
 
 def _time(at: datetime, words: str, local: str) -> SafeString:
@@ -228,3 +232,9 @@ def pulse() -> dict[str, int]:
     """How many builds run and wait at this moment."""
     queued = Count("pk", filter=Q(state=State.QUEUED))
     return Build.objects.active().aggregate(queued=queued, building=Count("pk") - queued)
+
+
+@register.filter
+def at(known: dict[Any, str], key: Any) -> str:
+    """What stands under a key; nothing when it is not there."""
+    return known.get(key, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -16,19 +16,18 @@ from django.utils.translation import gettext as _
 
 from releases import actions
 
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+View = Callable[..., HttpResponseBase]
 
 SEE = "releases.view_build"
 ACT = "releases.release_application"
 
 
-def seeing(view: View[P]) -> View[P]:
+def seeing(view: View) -> View:
     """For a page that shows: signed in, and in one of the portal's groups."""
 
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.has_perm(SEE):
             raise PermissionDenied(
                 _("Your account is in none of the portal's groups yet: ask an administrator to add you to viewers.")
@@ -38,12 +37,12 @@ def seeing(view: View[P]) -> View[P]:
     return guarded
 
 
-def acting(view: View[P]) -> View[P]:
+def acting(view: View) -> View:
     """For a door that changes something: release managers alone."""
 
     @seeing
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not may_act(request.user):
             raise PermissionDenied(
                 _("Only release managers may do this: ask an administrator to add you to that group.")

@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -18,7 +18,7 @@ from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
 from releases.forms import ApplicationForm
 from releases.models import Application, Build, Outcome, Ref, RefKindChoices
-from releases.views import acting, may_act, say_if_waiting, seeing
+from releases.views import acting, say_if_waiting, seeing
 from releases.views.moved import moved_tags
 
 NEWEST_TAGS = 7
@@ -39,10 +39,18 @@ class RefRow:
     """The likely next act: the newest tag that nobody has built yet."""
 
 
+def find(name: str) -> Application:
+    """The application of an address; 404 when there is none."""
+    application = Application.objects.select_related("created_by").filter(name=name).first()
+    if application is None:
+        raise Http404(_("No application is called %(name)s.") % {"name": name[:62]})
+    return application
+
+
 @seeing
 @require_safe
 def show(request: HttpRequest, name: str) -> HttpResponse:
-    application = get_object_or_404(Application, name=name)
+    application = find(name)
     kind = request.GET.get("kind", "tag")
     return render_application(request, application, kind if kind in KINDS else "tag")
 
@@ -55,15 +63,16 @@ def render_application(
     releases = list(builds.succeeded()[:TREND])[::-1]
     rows, page = ref_rows(application, kind, request.GET.get("page", "")) if kind != "other" else ([], None)
     recent = list(builds[:BUILDS_SHOWN])
+    counts = application.refs.aggregate(
+        tag=Count("pk", filter=Q(kind=RefKindChoices.TAG)), branch=Count("pk", filter=Q(kind=RefKindChoices.BRANCH))
+    )
     context: dict[str, Any] = {
         "application": application,
         "kind": kind,
-        "counts": application.refs.aggregate(
-            tags=Count("pk", filter=Q(kind=RefKindChoices.TAG)), branches=Count("pk", filter=Q(kind=RefKindChoices.BRANCH))
-        ),
+        "counts": counts,
         "rows": rows,
         "page": page,
-        "is_head": page is None,
+        "older": counts[kind] - len(rows) if page is None and kind != "other" else 0,
         "moved": moved_tags(application),
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
@@ -115,12 +124,11 @@ def register(request: HttpRequest) -> HttpResponseBase:
 @acting
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, name: str) -> HttpResponseBase:
-    application = get_object_or_404(Application, name=name)
+    application = find(name)
     form = ApplicationForm(request.POST or None, instance=application)
-    if request.method == "POST" and form.is_valid():
-        if form.ask(by=request.user) is not None:
-            messages.success(request, _("The settings of %(name)s are saved; the next build uses them.") % {"name": name})
-            return redirect(application)
+    if request.method == "POST" and form.is_valid() and form.ask(by=request.user) is not None:
+        messages.success(request, _("The settings of %(name)s are saved; the next build uses them.") % {"name": name})
+        return redirect(application)
     context = {"form": form, "application": application, "name": name}
     return render(request, "application/form.html", context, status=422 if form.errors else 200)
 
@@ -128,7 +136,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponseBase:
 @acting
 @require_POST
 def refresh(request: HttpRequest, name: str) -> HttpResponseBase:
-    application = get_object_or_404(Application, name=name)
+    application = find(name)
     actions.refresh_refs(application, by=request.user)
     say_if_waiting(request)
     return redirect(application)
@@ -138,7 +146,7 @@ def refresh(request: HttpRequest, name: str) -> HttpResponseBase:
 @require_POST
 def create_build(request: HttpRequest, name: str) -> HttpResponseBase:
     """`ref` is a known ref's full name, with the `commit` that stood beside it, or what a person typed."""
-    application = get_object_or_404(Application, name=name)
+    application = find(name)
     ref, seen = request.POST.get("ref", "").strip(), request.POST.get("commit", "")
     known = application.refs.filter(full_name=ref).first() if seen else None
     if seen and (known is None or known.commit != seen):

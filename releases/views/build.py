@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
-from releases.models import Build, ProbePolicyChoices, State
+from releases.models import Build, Outcome, ProbePolicyChoices, State
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
@@ -51,7 +51,8 @@ def live(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
 @require_safe
 def log(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     build = find(name, number)
-    return piece(request, log_path(build.pk), over=build.is_finished, good=build.succeeded)
+    good = None if build.outcome == Outcome.CANCELLED else build.succeeded
+    return piece(request, log_path(build.pk), over=build.is_finished, good=good)
 
 
 @seeing
@@ -107,6 +108,7 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "retries": build.retries.order_by("number"),
         "trail": trail(build),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
+        **weights(build),
     }
 
 
@@ -119,6 +121,17 @@ def _moving_of(build: Build) -> dict[str, Any]:
         "memory_limit": binary(build.spec().limits.memory),
         "queued_for": (build.started_at - build.created_at).total_seconds() if build.started_at else None,
         "place": _place_in_queue(build),
+    }
+
+
+def weights(build: Build) -> dict[str, Any]:
+    """The runtime image against the builder's: the length of its bar, and the bytes that stay behind."""
+    if build.image is None or not build.image.builder_size:
+        return {"runtime_width": "0%", "left_behind": 0}
+    share = min(1.0, build.image.size / build.image.builder_size)
+    return {
+        "runtime_width": f"{100 * share:.2f}%",
+        "left_behind": max(0, build.image.builder_size - build.image.size),
     }
 
 

@@ -15,7 +15,8 @@ from releases.models.build import BuildQuerySet
 from releases.views import name_of
 
 CHUNK = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 (spreadsheets take the wide ones too)
+# Spreadsheets take the full-width signs too.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 COLUMNS = (

@@ -30,8 +30,8 @@ class Row:
 
     application: Application
     last_build: Build | None
-    newest_tag: Ref | None
     unbuilt: Ref | None
+    """Its newest tag, when nobody has built that."""
     releases: list[Build] = field(default_factory=list)
     """Oldest first."""
 
@@ -67,18 +67,17 @@ def application_rows() -> list[Row]:
     applications = Application.objects.by_name().annotate(
         last_build_id=Subquery(builds.values("pk")[:1]), newest_tag_id=Subquery(tags.values("pk")[:1])
     )
-    ids = list(applications.values_list("last_build_id", "newest_tag_id"))
-    last = Build.objects.in_bulk([build for build, _ in ids if build])
+    ids = {key: (build, tag) for key, build, tag in applications.values_list("pk", "last_build_id", "newest_tag_id")}
+    last = Build.objects.in_bulk([build for build, _tag in ids.values() if build])
     known = Build.objects.filter(application=OuterRef("application"), commit=OuterRef("commit"))
-    newest = Ref.objects.annotate(is_built=Exists(known)).in_bulk([tag for _, tag in ids if tag])
+    unbuilt = Ref.objects.filter(~Exists(known), pk__in=[tag for _build, tag in ids.values() if tag]).in_bulk()
     releases = recent_releases()
-    rows = []
-    for application in applications:
-        tag = newest.get(application.newest_tag_id)
-        row = Row(application, last.get(application.last_build_id), tag, None if tag is None or tag.is_built else tag)
-        row.releases = releases[application.pk]
-        rows.append(row)
-    return rows
+    return [
+        Row(
+            application, last.get(ids[application.pk][0]), unbuilt.get(ids[application.pk][1]), releases[application.pk]
+        )
+        for application in applications
+    ]
 
 
 def recent_releases() -> dict[int, list[Build]]:
@@ -93,7 +92,7 @@ def recent_releases() -> dict[int, list[Build]]:
 def with_expectation(active: Iterable[Build], rows: Iterable[Row]) -> list[tuple[Build, int, float | None]]:
     """Each active build with its progress in per cent and the seconds left, measured by the last release."""
     usual = {row.application.pk: row.last_release.seconds for row in rows if row.last_release}
-    found = []
+    found: list[tuple[Build, int, float | None]] = []
     for build in active:
         expected, passed = usual.get(build.application_id), build.seconds
         if not expected or passed is None:

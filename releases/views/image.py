@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from releases.models import Build
 from releases.views import may_act, seeing
 from releases.views.artifact import nothing
-from releases.views.build import find
+from releases.views.build import find, weights
 
 
 @seeing
@@ -31,7 +31,8 @@ def show(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
             "labels": labels(build),
             "same": same,
             "may_act": may_act(request.user),
-            "names": sorted(build.environment),
+            "command": command(build.image.tag, sorted(build.environment) or ["NAME"]),
+            **weights(build),
         },
     )
 
@@ -46,3 +47,9 @@ def labels(build: Build) -> dict[str, str]:
         "release-portal.number": str(build.number),
         "release-portal.artifact": build.artifact.sha256 if build.artifact else "",
     }
+
+
+def command(tag: str, names: list[str]) -> str:
+    """What a person types to serve the image; values are theirs to fill in."""
+    variables = "".join(f" -e {name}=value" for name in names)
+    return f"docker run --rm -p 8888:8080{variables} {tag}"

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from releases import actions
 from releases.errors import InvalidInput
+from releases.forms import EnvironmentField
 from releases.models import Build, Preview
 from releases.storage import preview_log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.artifact import nothing
 from releases.views.build import find
 from releases.views.log import piece
+
+
+class PreviewForm(forms.Form):
+    """The variables that the container is given."""
+
+    environment = EnvironmentField(
+        label=gettext_lazy("Environment"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy("NAME=value, one a line. Given to this preview alone; they are no part of the image."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        described = {"class": "form-control", "aria-describedby": "about-environment"}
+        self.fields["environment"].widget.attrs.update(described)
 
 
 def find_preview(name: str, number: int, pk: int) -> Preview:
@@ -35,12 +55,15 @@ def create(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
         why = _("Only a build whose step package has ended well has an image to boot.")
         return nothing(request, build, 404, _("Build %(build)s cannot be previewed.") % {"build": build}, why)
     if request.method != "POST":
-        return _form(request, build, as_lines(build.application.environment))
-    written = request.POST.get("environment", "")
+        return _form(request, build, PreviewForm(initial={"environment": build.application.environment}))
+    form = PreviewForm(request.POST)
+    if not form.is_valid():
+        return _form(request, build, form)
     try:
-        preview = actions.request_preview(build, environment=as_environment(written), by=request.user)
+        preview = actions.request_preview(build, environment=form.cleaned_data["environment"], by=request.user)
     except InvalidInput as error:
-        return _form(request, build, written, str(error))
+        form.add_error("environment", str(error))
+        return _form(request, build, form)
     say_if_waiting(request)
     return redirect(preview)
 
@@ -79,32 +102,10 @@ def log(request: HttpRequest, name: str, number: int, pk: int) -> HttpResponseBa
     return piece(request, preview_log_path(preview.pk), over=not preview.is_live)
 
 
-def as_lines(environment: dict[str, str]) -> str:
-    """Variables as a person edits them, one `NAME=value` a line."""
-    return "".join(f"{name}={value}\n" for name, value in sorted(environment.items()))
-
-
-def as_environment(lines: str) -> dict[str, str]:
-    """The variables of a text with one `NAME=value` a line; blank lines and those that begin with # are passed over.
-
-    Raises `InvalidInput` for a line without a name."""
-    found = {}
-    for number, line in enumerate(lines.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, sign, value = line.partition("=")
-        if not sign or not name.strip():
-            raise InvalidInput(
-                _("Line %(n)d has no name and “=”: write one variable a line, such as GREETING=Hello.") % {"n": number},
-                field="environment",
-            )
-        found[name.strip()] = value
-    return found
-
-
-def _form(request: HttpRequest, build: Build, written: str, error: str = "") -> HttpResponseBase:
-    context = {"build": build, "written": written, "error": error}
-    return render(request, "preview/create.html", context, status=422 if error else 200)
+def _form(request: HttpRequest, build: Build, form: PreviewForm) -> HttpResponseBase:
+    minutes = settings.PREVIEW_SECONDS // 60
+    context = {"build": build, "form": form, "minutes": minutes}
+    return render(request, "preview/create.html", context, status=422 if form.errors else 200)
 
 
 def _page_of(request: HttpRequest, preview: Preview) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def by_outcome(name: str) -> Q:
 
 def by_words(words: str) -> Q:
     """What a person has in hand: the beginning of a commit, of a sha256 or of an image's id, a ref, a package."""
-    found = Q(ref__istartswith=words) | Q(ref_full__iexact=words) | Q(application__name__iexact=words)
-    found |= Exists(Package.objects.filter(by_package(words), build=OuterRef("pk")))
+    found: Q = Q(ref__istartswith=words) | Q(ref_full__iexact=words) | Q(application__name__iexact=words)
+    found |= Q(Exists(Package.objects.filter(by_package(words), build=OuterRef("pk"))))
     if digest := _HEX.fullmatch(words):
         start = digest[1].lower()
         found |= Q(commit__startswith=start) | Q(artifact__sha256__startswith=start)

@@ -68,12 +68,14 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         files = files_of(row.stack) if row.stack else []
     except OSError as error:
         problem = _("A file of the stack cannot be read: %(why)s.") % {"why": error}
+    newest = latest(name)
     context = {
         "name": name,
         "stack": row.stack,
         "problem": problem,
         "prepared": row.prepared,
-        "latest": latest(name),
+        "latest": newest,
+        "latest_key": str(newest.pk) if newest else "",
         "files": files,
         "applications": Application.objects.by_name().filter(stack=name),
     }

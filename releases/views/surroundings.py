@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 from rq import Worker
+from rq.worker import BaseWorker
 
 from releases.models import Build, Preparation, Preview, Workshop
 
@@ -82,7 +83,7 @@ class Surroundings:
                 yield Trouble(
                     _("No worker listens on the queue %(name)s, so nothing in it is begun.") % {"name": queue.name},
                     _("./run starts all workers; a single one is started by hand with:"),
-                    f"./run manage rqworker {queue.name}",
+                    f"./run manage work {queue.name}",
                 )
 
     def _of_workshop(self) -> Iterator[Trouble]:
@@ -91,7 +92,9 @@ class Surroundings:
             yield Trouble(
                 _("The sweeper has never been seen: the state of engine and disk is unknown.")
                 if seen is None
-                else _("The sweeper has not been seen since %(time)s: the state of engine and disk is unknown since then.")
+                else _(
+                    "The sweeper has not been seen since %(time)s: the state of engine and disk is unknown since then."
+                )
                 % {"time": f"{seen.seen_at:%Y-%m-%d %H:%M} UTC"},
                 _("./run starts it with everything else; by hand it is:"),
                 "./run manage sweep",
@@ -120,13 +123,15 @@ def look_around() -> Surroundings:
 def queues() -> list[QueueRow] | None:
     """The queues in the order of the settings, with those who listen; None when Redis is away."""
     try:
-        rows, jobs = [], {}
+        rows: list[QueueRow] = []
+        jobs: dict[str, str | None] = {}
         for name in settings.RQ_QUEUES:
             queue = django_rq.get_queue(name)
             row = QueueRow(name, waiting=queue.count)
             for worker in sorted(Worker.all(queue=queue), key=lambda worker: str(worker.name)):
                 row.workers.append(described(worker))
-                jobs[worker.name] = worker.get_current_job_id()
+                running = worker.get_current_executions()
+                jobs[str(worker.name)] = running[0].job_id if running else None
             rows.append(row)
     except (RedisError, OSError):
         return None
@@ -134,7 +139,7 @@ def queues() -> list[QueueRow] | None:
     return rows
 
 
-def described(worker: Worker) -> WorkerRow:
+def described(worker: BaseWorker) -> WorkerRow:
     return WorkerRow(
         name=str(worker.name),
         pid=worker.pid,
@@ -162,5 +167,3 @@ def name_tasks(workers: Iterable[WorkerRow], jobs: dict[str, str | None]) -> Non
 def in_utc(at: datetime | None) -> datetime | None:
     """RQ writes UTC without saying so."""
     return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
-
-

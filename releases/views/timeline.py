@@ -85,6 +85,13 @@ class Timeline:
     stopped_in: Row | None
     not_run: tuple[str, ...]
 
+    @property
+    def left_in_words(self) -> str:
+        """Whole seconds, because it is a guess: `9 s`, `2 min 10 s`."""
+        minutes, seconds = divmod(round(self.left or 0.0), 60)
+        space = "\N{NO-BREAK SPACE}"
+        return f"{minutes}{space}min {seconds}{space}s" if minutes else f"{seconds}{space}s"
+
 
 def timeline(build: Build, against: Build | None, *, now: datetime) -> Timeline:
     """The steps of a build. `against` is the build whose times are shown beside it, if there is one."""

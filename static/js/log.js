@@ -6,9 +6,11 @@
   const CHUNK = 200;
   const LINE_HEIGHT = 20;
   const SECOND = 1000;
+  const FULL_PIECE = 48 * 1024;
   const ESCAPE = /\u001b\[([0-9;:]*)m|\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g;
   const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
   const TROUBLE = /\b(error|fatal|exception|traceback|failed|cannot|could not)\b/i;
+  const ENDS = { 0: ["fail", "bad"], 1: ["ok", "done"] };
   const SVG = "http://www.w3.org/2000/svg";
 
   const element = (name, look, text) => {
@@ -100,6 +102,8 @@
       this.active = box.dataset.active === "1";
       this.offset = 0;
       this.rest = "";
+      this.waiting = "";
+      this.shown = -SECOND;
       this.plain = [];
       this.steps = [];
       this.found = [];
@@ -141,14 +145,18 @@
     async poll() {
       let more = false;
       try {
-        const answer = await fetch(`${this.words.logUrl}?offset=${this.offset}`, { cache: "no-store" });
+        const address = new URL(this.words.logUrl, location);
+        address.searchParams.set("offset", this.offset);
+        const answer = await fetch(address, { cache: "no-store" });
         const next = answer.headers.get("X-Next-Offset");
         if (!answer.ok || next === null) throw new Error(`status ${answer.status}`);
         const bytes = await answer.arrayBuffer();
         this.offset = Number(next);
-        this.take(this.decoder.decode(bytes, { stream: true }));
+        this.waiting += this.decoder.decode(bytes, { stream: true });
+        /* Of a long log the first piece is shown at once and the rest in few large ones: each showing costs a frame. */
+        if (bytes.byteLength < FULL_PIECE || performance.now() - this.shown > SECOND) this.showWaiting();
         this.done = answer.headers.get("X-Log-Done") === "1";
-        this.bad = answer.headers.get("X-Log-Good") === "0";
+        this.good = answer.headers.get("X-Log-Good");
         more = bytes.byteLength > 0;
         this.wait = SECOND;
         if (this.trouble) this.say("");
@@ -162,6 +170,13 @@
       if (this.done) this.finish();
       else setTimeout(() => this.poll(), more && !this.trouble ? 0 : this.wait);
       if (!more) this.settle();
+    }
+
+    showWaiting() {
+      const text = this.waiting;
+      this.waiting = "";
+      this.take(text);
+      this.shown = performance.now();
     }
 
     take(text) {
@@ -212,7 +227,7 @@
       const node = element("section", "step");
       const head = element("h3", "s");
       head.id = `step-${name.replace(/[^a-z0-9_-]/gi, "-")}`;
-      const state = icon("run", "turn run");
+      const state = icon("run", this.active ? "turn run" : "run");
       const took = element("span");
       head.append(state, element("b", "", name), took);
       node.append(head);
@@ -236,12 +251,11 @@
     finish() {
       if (this.rest) this.take("\n");
       this.flush();
-      this.close(this.last, this.bad ? "fail" : "ok", this.bad ? "bad" : "done");
+      this.close(this.last, ...(ENDS[this.good] || ["cancel", "dim"]));
       this.follow.closest("[data-log-control]").hidden = true;
       this.active = false;
       this.settle();
-      if (this.bad) this.firstError();
-      if (!this.plain.length) this.say(this.words.empty);
+      if (this.good === "0") this.firstError();
     }
 
     /* All that was there at first has been read: let assistive technology and the address have their turn. */
@@ -257,12 +271,25 @@
       let index = this.plain.findIndex((text, number) => number >= from && TROUBLE.test(text));
       if (index < 0) index = this.plain.length - 1;
       if (index < 0) return;
+      this.error = index + 1;
       const link = element("a", "err", this.words.firstError);
-      link.href = `#L${index + 1}`;
+      link.href = `#L${this.error}`;
       this.nav.prepend(link);
+      this.pointAtError();
+      document.addEventListener("htmx:afterSettle", () => this.pointAtError());
       const row = this.rowAt(index + 1);
       row?.classList.add("hit");
       if (row && !/^#(L\d|step-)/.test(location.hash)) this.show(row);
+    }
+
+    /* The sentence that says why a build failed leads to its line, as soon as both are there. */
+    pointAtError() {
+      const place = document.querySelector("[data-first-error][hidden]");
+      if (!place) return;
+      const link = element("a", "", `${this.words.firstError}, ${this.words.lineWord} ${this.error}`);
+      link.href = `#L${this.error}`;
+      place.replaceChildren(link);
+      place.hidden = false;
     }
 
     /* ---- moving ---- */

@@ -6,7 +6,8 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
   // ---- times in the reader's zone --------------------------------------------------------------
-  const format = (options) => new Intl.DateTimeFormat(root.lang, options);
+  const tongue = navigator.languages.find((one) => one.split("-")[0] === root.lang) || root.lang;
+  const format = (options) => new Intl.DateTimeFormat(tongue, options);
   const exact = format({ dateStyle: "medium", timeStyle: "long" });
   const clock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const moment = format({ dateStyle: "medium", timeStyle: "short" });

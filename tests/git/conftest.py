@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +76,23 @@ def empty_origin(local_root: Path) -> Origin:
     return make_origin(local_root, "shop")
 
 
+@pytest.fixture(scope="session")
+def first_origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    """Made once, then copied for each test."""
+    origin = make_origin(tmp_path_factory.mktemp("origin"), "shop")
+    origin.commit("Sell apples", {"requirements.txt": b"Flask\n", "app/app.py": b"app = 1\n"})
+    origin.git("tag", "-a", "v1.0.0", "-m", "The first release")
+    origin.commit("Sell pears", {"app/app.py": b"app = 2\n"}, when="2026-02-05T10:00:00Z")
+    origin.git("tag", "v1.1.0")
+    origin.push()
+    return origin
+
+
 @pytest.fixture
-def origin(empty_origin: Origin) -> Origin:
+def origin(first_origin: Origin, local_root: Path) -> Origin:
     """Two commits on `main`, an annotated tag on the first, a light one on the second."""
-    empty_origin.commit("Sell apples", {"requirements.txt": b"Flask\n", "app/app.py": b"app = 1\n"})
-    empty_origin.git("tag", "-a", "v1.0.0", "-m", "The first release")
-    empty_origin.commit("Sell pears", {"app/app.py": b"app = 2\n"}, when="2026-02-05T10:00:00Z")
-    empty_origin.git("tag", "v1.1.0")
-    empty_origin.push()
-    return empty_origin
+    copies = [shutil.copytree(path, local_root / path.name) for path in (first_origin.bare, first_origin.work)]
+    return Origin(*copies)
 
 
 @pytest.fixture

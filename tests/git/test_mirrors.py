@@ -60,7 +60,8 @@ def test_refresh_leaves_out_tags_of_what_is_no_commit(git: Git, origin: Origin) 
 
 def test_refresh_cleans_subjects(git: Git, origin: Origin) -> None:
     origin.commit("Red \x1b[31malert\x1b[0m \u202eevil\u202c \x07" + "long " * 100, {})
-    latin = origin.git("commit-tree", "HEAD^{tree}", "-F", "-", feed=b"caf\xe9 \x01")
+    raw = origin.git("cat-file", "commit", "v1.1.0").encode().split(b"\n\n")[0] + b"\n\ncaf\xe9 \x01\n"
+    latin = origin.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", feed=raw)
     origin.git("update-ref", "refs/heads/latin", latin)
     origin.push()
     found = {ref.name: ref.subject for ref in git.refresh("shop", origin.url)}
@@ -74,7 +75,7 @@ def test_refresh_cleans_subjects(git: Git, origin: Origin) -> None:
 def test_refresh_leaves_out_names_that_no_page_could_show(git: Git, origin: Origin) -> None:
     packed = origin.bare / "packed-refs"
     commit = origin.git("rev-parse", "HEAD")
-    packed.write_bytes(f"{commit} refs/heads/".encode() + b"caf\xe9\n" + f"{commit} refs/heads/{'x' * 240}\n".encode())
+    packed.write_bytes(f"{commit} refs/heads/".encode() + b"caf\xe9\n" + f"{commit} refs/heads/{'x' * 247}\n".encode())
     assert {ref.name for ref in git.refresh("shop", origin.url)} == {"main", "v1.0.0", "v1.1.0"}
 
 

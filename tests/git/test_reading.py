@@ -144,9 +144,22 @@ def test_read_file_follows_links_inside_the_repository_alone(git: Git, origin: O
 
 
 @pytest.mark.parametrize(
-    "path", ["", "gone", "app", "app/", "/requirements.txt", "./requirements.txt", "app/../requirements.txt", "a\nb", "a\0b"]
-    + ["requirements.txt/x", "*", ":(glob)*", "x" * 5000, "--help"],
-)  # fmt: skip
+    "path",
+    [
+        *(
+            "",
+            "gone",
+            "app",
+            "app/",
+            "/requirements.txt",
+            "./requirements.txt",
+            "app/../requirements.txt",
+            "a\nb",
+            "a\0b",
+        ),
+        *("requirements.txt/x", "*", ":(glob)*", "x" * 5000, "--help"),
+    ],
+)
 def test_read_file_of_what_is_no_file(git: Git, origin: Origin, path: str) -> None:
     commit = git.refresh("shop", origin.url)[0].commit
     assert git.read_file("shop", commit, path) is None

@@ -63,7 +63,7 @@ ATTACKS = [
 def secret(tmp_path: Path, local_root: Path, origin: Origin) -> Path:
     """A whole repository beside the allowed folder, and a link to it inside."""
     place = tmp_path / "secret.git"
-    origin.git("clone", "--quiet", "--bare", str(origin.bare), str(place))
+    origin.bare.rename(place)
     (local_root / "link.git").symlink_to(place)
     return place
 
@@ -134,9 +134,10 @@ class Web:
                     self.send_header("Location", "/elsewhere.git/info/refs?service=git-upload-pack")
                 if name == "401":
                     self.send_header("WWW-Authenticate", 'Basic realm="shop"')
-                self.send_header("Content-Length", "5")
+                page = b"<!doctype html>\n<title>A page, not a repository</title>\n"
+                self.send_header("Content-Length", str(len(page)))
                 self.end_headers()
-                self.wfile.write(b"hello")
+                self.wfile.write(page)
 
             def log_message(self, *_: object) -> None:
                 return
@@ -174,7 +175,7 @@ def test_remote_that_answers_otherwise(git: Git, web: Web, path: str, sentence: 
 
 
 def test_remote_that_speaks_no_tls(git: Git, web: Web) -> None:
-    with pytest.raises(SourceUnavailable, match="secure connection.*PORTAL_CA_BUNDLE"):
+    with pytest.raises(SourceUnavailable, match=r"secure connection.*PORTAL_CA_BUNDLE"):
         git.refresh("shop", web.url.replace("http:", "https:") + "/x.git")
 
 
@@ -270,7 +271,9 @@ def test_unknown_words_are_told_without_credentials_and_controls() -> None:
     said = "warning: x\nfatal: something \x1b[31modd\x1b[0m at https://ana:hunter2@host/x happened"
     fault = remote_fault("https://host/x", said)
     assert type(fault) is GitError
-    assert fault.message == "git could not fetch from https://host/x: something [31modd [0m at https://host/x happened."
+    assert (
+        fault.message == "git could not fetch from https://host/x: something  [31modd [0m at https://host/x happened."
+    )
 
 
 def test_ca_bundle_and_proxy_reach_git_only_for_web_addresses() -> None:

@@ -37,7 +37,7 @@ class Command(PlainCommand):
 
 
 def make_demo(*, repository_only: bool = False) -> list[str]:
-    """Make what is missing; says in one line each what is there now. Raises `WorkshopError`, or what an action raises."""
+    """Make what is missing; says in a line each what is there now. Raises `WorkshopError` or what an action raises."""
     versions = read_versions(Path(settings.BASE_DIR) / "demo" / NAME)
     repository = make_repository(Path(settings.LOCAL_REPOSITORIES).resolve() / f"{NAME}.git", versions)
     said = [f"The demo's repository is {repository}, with the tags {', '.join(version.tag for version in versions)}."]

@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from releases import actions
+from releases.errors import AlreadyUnderWay
 from releases.jobs import doorbell
 from releases.management.plain import FAILED, INTERRUPTED, PlainCommand
 from releases.models import Application, Artifact, Build, State
@@ -36,7 +37,7 @@ class Command(PlainCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         application = self._application(options["application"])
-        build = actions.request_build(application, options["ref"], by=None)
+        build = self._ask(application, options["ref"], join=options["wait"])
         if not actions.queue_answers():
             self.tell(f"{build} stands; Redis does not answer, so it starts when it is back.")
         if options["wait"]:
@@ -50,6 +51,16 @@ class Command(PlainCommand):
         if found is None:
             self.refuse(unknown(name))
         return found
+
+    def _ask(self, application: Application, ref: str, *, join: bool) -> Build:
+        """The new build; or, for somebody who waits, the one that makes the very same release at this moment."""
+        try:
+            return actions.request_build(application, ref, by=None)
+        except AlreadyUnderWay as error:
+            if not join or error.key is None:
+                raise
+            self.tell(f"{error} Following it.")
+            return Build.objects.get(pk=error.key)
 
     def _wait(self, build: Build) -> None:
         try:
@@ -82,7 +93,7 @@ class Command(PlainCommand):
             build.refresh_from_db()
 
     def _print(self, lines: bytes) -> None:
-        for line in lines.decode("utf-8", "replace").splitlines():
+        for line in lines.decode("utf-8", "replace").rstrip("\n").split("\n"):  # not splitlines: it splits at the mark
             text = line.partition("\t")[2]
             self.tell(f"== {text.removeprefix(STEP_MARK)} ==" if text.startswith(STEP_MARK) else text)
 

@@ -4,6 +4,8 @@
 # The portal:  sets no REPO, because it has put the files of the commit into /app beforehand.
 set -eu
 umask 022
+# One stream: the engine carries two independently, and the sentence that must come last might overtake the rest.
+exec 2>&1
 
 APP=/app
 SHARED=/shared
@@ -15,7 +17,7 @@ work=
 say() { printf '%s\n' "$*"; }
 
 # The last line of a failed build: what, where, and what to do.
-fail() { code=$1; shift; say "$*" >&2; exit "$code"; }
+fail() { code=$1; shift; say "$*"; exit "$code"; }
 
 # A number that the kernel keeps for this container; `null` where it does not tell.
 counter() { # file, and the name in its first column (empty: the file is the number)

@@ -1,0 +1,18 @@
+"""What a person sees when a page could not be made: one sentence, and never a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+
+def show(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature of a handler
+    """The handler of errors; a database that is away is not the portal's own fault and has its own words.
+
+    Neither page touches the request: whoever is signed in is a row of the database that may be away."""
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
+    return HttpResponse(render_to_string("500.html"), status=500)

@@ -1,0 +1,238 @@
+"""The pages in a real browser: what the scripts add, what stays without them, and what an accessibility checker says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from releases.models import Application, Build, Outcome, Ref
+from tests import factories
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+Open = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models_beside_playwright() -> Iterator[None]:
+    """Playwright's loop runs in this thread, so Django would refuse to be asked from it."""
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None and os.environ.get("CI") != "true":
+        pytest.skip("no chromium on this machine; apt-get install chromium brings one")
+    assert path is not None, "CI needs chromium; ./run test installs it as root on Debian and Ubuntu"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_as(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
+    """A context in which somebody has signed in through the page; a script error fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def sign_in(user: User, **options: object) -> BrowserContext:
+        context = browser.new_context(base_url=live_server.url, locale="en-GB", timezone_id="Asia/Tokyo", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto("/accounts/login/")
+        page.get_by_label("User").fill(user.username)
+        page.get_by_label("Password").fill(factories.PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Applications")
+        return context
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def shop_with_a_past() -> Application:
+    """Every kind of row that the pages draw."""
+    app = factories.application("fruit-shop", environment={"GREETING": "Hello"})
+    for number in range(9):
+        tag = factories.ref(app, f"v1.{number}.0", age=timedelta(days=20 - 2 * number))
+        if number < 7:
+            factories.succeeded_build(app, ref=tag, size=42_000_000 + 100_000 * number)
+    factories.ref(app, "main", kind="branch")
+    factories.running_build(app)
+    for outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.WORKER_LOST, Outcome.CANCELLED):
+        factories.finished_build(app, outcome)
+    moved = Ref.objects.get(name="v1.0.0")
+    Ref.objects.filter(pk=moved.pk).update(
+        moved_at=timezone.now(), moved_from=moved.commit, commit=factories.commit("elsewhere")
+    )
+    factories.application("intranet").note_refs_error("The host was not found; check the address in the settings.")
+    return app
+
+
+def test_application_page_fills_itself_when_the_refs_have_been_read(open_as: Open) -> None:
+    app = factories.application("shop")
+    Application.objects.update(refs_asked_at=timezone.now())
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/")
+    expect(page.locator("main")).to_contain_text("Refs are being read")
+    factories.ref(app, "v1.0.0")
+    Application.objects.update(refs_read_at=timezone.now() + timedelta(seconds=1))
+    expect(page.get_by_role("button", name="Build release v1.0.0")).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("Refs are being read")
+
+
+def test_application_page_follows_a_build(open_as: Open) -> None:
+    app = factories.application("shop")
+    build = factories.running_build(app, ref=factories.ref(app, "v1.0.0"))
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/")
+    expect(page.get_by_role("link", name="Watch #1")).to_be_visible()
+    expect(page.locator("#pulse")).to_contain_text("1 building")
+    build.mark_ended(Outcome.FAILED, "No requirements.")
+    expect(page.get_by_role("button", name="Build release v1.0.0")).to_be_visible()
+    expect(page.locator("#pulse")).to_have_text("")
+
+
+def test_double_click_asks_for_one_build(open_as: Open) -> None:
+    app = factories.application("shop")
+    factories.ref(app, "v1.0.0")
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/")
+    page.get_by_role("button", name="Build release v1.0.0").dblclick()
+    expect(page).to_have_url(lambda url: url.endswith("/builds/1/"))
+    assert Build.objects.count() == 1
+    expect(page.locator("main")).not_to_contain_text("is being built already")
+
+
+def test_theme_is_chosen_and_remembered(open_as: Open) -> None:
+    context = open_as(factories.user(), color_scheme="light")
+    page = context.pages[0]
+    light = background(page)
+    page.locator("details.menu > summary").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+    dark = background(page)
+    assert dark != light
+    page.goto("/history/")
+    assert background(page) == dark
+    page.locator("details.menu > summary").click()
+    page.get_by_role("button", name="System").click()
+    assert background(page) == light
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="System")).to_be_hidden()
+
+
+def background(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_slash_goes_to_the_search_and_finds(open_as: Open) -> None:
+    factories.succeeded_build(factories.application("shop"))
+    page = open_as(factories.user()).pages[0]
+    page.keyboard.press("/")
+    page.keyboard.type("flask==3.1.3")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("shop #1")
+    expect(page.locator("#f-q")).to_have_value("flask==3.1.3")
+
+
+def test_history_cuts_its_days_where_the_readers_day_ends(open_as: Open) -> None:
+    """20:00 UTC is the next day's 05:00 in Tokyo; 10:00 UTC is 19:00 of the same day."""
+    app = factories.application("shop")
+    for day, hour in ((10, 10), (10, 20), (11, 10)):
+        build = factories.queued_build(app)
+        at = timezone.now().replace(year=2026, month=3, day=day, hour=hour, minute=0)
+        Build.objects.filter(pk=build.pk).update(created_at=at)
+    page = open_as(factories.user()).pages[0]
+    page.goto("/history/")
+    shown = [" ".join(row.split()) for row in page.locator("table.hist tbody tr").all_inner_texts()]
+    assert [row if "shop" not in row else row.split()[0] + " " + row.split()[1] + " " + row.split()[-1] for row in shown] == [
+        "Wednesday 11 March 2026", "shop #3 19:00", "shop #2 05:00", "Tuesday 10 March 2026", "shop #1 19:00",
+    ]  # fmt: skip
+    expect(page.locator("#zone")).to_have_text("Asia/Tokyo")
+
+
+def test_digest_is_copied_whole(open_as: Open) -> None:
+    context = open_as(factories.user())
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.pages[0]
+    page.goto("/stacks/python3.13-uwsgi/")
+    whole = page.locator("aside dd code[title]").get_attribute("title")
+    page.get_by_role("button", name="Copy the digest of the stack").click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == whole
+
+
+def test_pages_do_their_work_without_scripts(open_as: Open) -> None:
+    app = factories.application("shop")
+    factories.ref(app, "v1.0.0")
+    factories.ref(app, "main", kind="branch")
+    page = open_as(factories.user(), java_script_enabled=False).pages[0]
+    page.goto("/applications/shop/")
+    page.get_by_role("link", name="Branches").click()
+    expect(page.get_by_role("button", name="Build release main")).to_be_visible()
+    page.get_by_role("link", name="Another ref").click()
+    page.get_by_label("Tag, branch or commit").fill("a b")
+    page.locator("form.typed button").click()
+    expect(page.locator("#typed-problem")).to_contain_text("what git does not allow")
+    page.get_by_role("link", name="Tags").click()
+    page.get_by_role("button", name="Build release v1.0.0").click()
+    assert Build.objects.get().ref == "v1.0.0"
+    page.goto("/history/")
+    expect(page.locator("main")).to_contain_text("shop #1")
+    page.locator("details.menu > summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_have_no_violation_and_nothing_overflows(open_as: Open, scheme: str, width: int) -> None:
+    shop_with_a_past()
+    context = open_as(factories.user(), color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = context.pages[0]
+    for address in (
+        "/", "/applications/fruit-shop/", "/applications/fruit-shop/?kind=branch", "/applications/fruit-shop/?kind=other",
+        "/applications/fruit-shop/?kind=tag&page=1", "/applications/intranet/", "/applications/fruit-shop/settings/",
+        "/applications/new/", "/history/", "/history/?q=flask&outcome=succeeded", "/history/?outcome=nonsense", "/stacks/",
+        "/stacks/python3.13-uwsgi/", "/workers/", "/help/", "/accounts/password/",
+    ):  # fmt: skip
+        page.goto(address)
+        page.evaluate("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{address} is {wide} px wider than {width} px"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_login_page_has_no_violation(browser: Browser, live_server: LiveServer, scheme: str) -> None:
+    context = browser.new_context(base_url=live_server.url, color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    page.goto("/accounts/login/?next=/history/")
+    found = Axe().run(page)
+    context.close()
+    assert found.violations_count == 0, found.generate_report()

@@ -1,0 +1,131 @@
+"""The image is booted and asked once; whatever happens, its container goes."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+from releases.errors import BuildCancelled, EngineError, EngineUnavailable
+from releases.pipeline import probe as probing
+from releases.pipeline.bench import Bench
+from releases.pipeline.probe import ProbeFailed, probe
+from releases.specs import BuildSpec, BuiltImage, ProbeResult
+from tests.fakes.engine import Answer, FakeContainer, FakeEngine, Script
+from tests.pipeline import shop
+
+
+def ask(bench: Bench, engine: FakeEngine, script: Script | None = None, spec: BuildSpec | None = None) -> ProbeResult:
+    image = engine.add_image("release-portal-0badcafe/shop:v1.0.0-7")
+    if script is not None:
+        engine.on_run(shop.PROBE, script)
+    return probe(spec or shop.spec(), BuiltImage(image.image_id, image.tags[0], image.size, 1), bench, port=8080)
+
+
+def serving(status: int, body: bytes = b"hello") -> Script:
+    return Script(lines=["a worker was spawned"], forever=True, answer=Answer(status, body), usage=shop.USAGE)
+
+
+def test_probe_keeps_the_answer_and_removes_the_container(bench: Bench, engine: FakeEngine, said: list[str]) -> None:
+    result = ask(bench, engine, serving(200, b"Welcome"), shop.spec(environment={"SHOP_NAME": "Plums"}))
+    assert (result.status, result.body, result.memory, result.answered) == (200, "Welcome", 50_000_000, True)
+    assert result.message.startswith("GET / answered 200 OK after ")
+    assert engine.containers({}) == []
+    (asked,) = engine.runs
+    assert (asked.environment, asked.publish, asked.read_only) == ({"SHOP_NAME": "Plums"}, 8080, True)
+    assert asked.labels["release-portal.role"] == "probe"
+    assert asked.memory > 0
+    assert "  a worker was spawned" in said
+    assert said[-1] == result.message
+
+
+@pytest.mark.parametrize(("status", "good"), [(204, True), (302, True), (404, False), (500, False)])
+def test_probe_takes_below_400_for_a_good_answer(status: int, good: bool, bench: Bench, engine: FakeEngine) -> None:
+    result = ask(bench, engine, serving(status, b""))
+    assert (result.status, result.answered) == (status, good)
+
+
+def test_probe_that_is_required_fails_with_what_was_answered(bench: Bench, engine: FakeEngine) -> None:
+    with pytest.raises(ProbeFailed) as caught:
+        ask(bench, engine, serving(500, b"Traceback"), shop.spec(policy="required"))
+    assert "The image was made, but its probe failed: GET / answered 500" in str(caught.value)
+    assert "set the probe to “record”" in str(caught.value)
+    assert (caught.value.result.status, caught.value.result.body) == (500, "Traceback")
+    assert engine.containers({}) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            Script(lines=["loading", "\x1b[31mKeyError: \0'SECRET_KEY'\x1b[0m", ""], exit_code=22),
+            "The container ended with exit code 22 before it answered: its last words were “KeyError: �'SECRET_KEY'”.",
+        ),
+        (Script(exit_code=1), "The container ended with exit code 1 before it answered: it printed nothing."),
+        (
+            Script(lines=["importing"], exit_code=137, oom_killed=True),
+            "The container ran out of memory before it answered: its last words were “importing”.",
+        ),
+    ],
+)
+def test_probe_tells_how_a_container_ended(script: Script, message: str, bench: Bench, engine: FakeEngine) -> None:
+    result = ask(bench, engine, script)
+    assert (result.status, result.answered, result.message) == (0, False, message)
+    assert engine.containers({}) == []
+
+
+def test_probe_loses_patience_with_a_container_that_never_answers(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "PATIENCE", 0.3)
+    result = ask(bench, engine, Script(lines=["waiting for the database"], forever=True))
+    assert result.status == 0
+    assert "GET / had no answer within" in result.message
+    assert "“waiting for the database”" in result.message
+    assert result.body == "waiting for the database\n"
+    assert engine.containers({}) == []
+
+
+def test_probe_keeps_the_beginning_of_a_long_answer_as_text(bench: Bench, engine: FakeEngine) -> None:
+    result = ask(bench, engine, serving(200, b"\0\xff" + b"x" * 100_000))
+    assert result.body == "��" + "x" * 1998
+
+
+def test_probe_tells_the_exit_of_a_container_that_ended_between_two_looks(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran when it was looked at and was over when its address was asked for."""
+
+    def vanishing(name: str, port: int) -> str:
+        engine.kill(name)
+        raise EngineError(f"The container {name} does not publish its port {port} at the moment.")
+
+    monkeypatch.setattr(engine, "address", vanishing)
+    assert "ended with exit code 137" in ask(bench, engine, serving(200)).message
+
+
+def test_probe_stops_when_asked_and_removes_the_container(stopped: Bench, engine: FakeEngine) -> None:
+    with pytest.raises(BuildCancelled):
+        ask(stopped, engine, Script(forever=True))
+    assert engine.containers({}) == []
+
+
+def test_probe_tells_that_the_engine_went_away(bench: Bench, engine: FakeEngine) -> None:
+    def leave(container: FakeContainer) -> Script:
+        engine.away = True
+        return serving(200)
+
+    engine.on_run(shop.PROBE, leave)
+    with pytest.raises(EngineUnavailable):
+        ask(bench, engine)
+
+
+def test_probe_goes_on_when_the_engine_does_not_say_how_much_memory(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwilling(name: str) -> NoReturn:
+        raise EngineError("The container engine does not measure.")
+
+    monkeypatch.setattr(engine, "usage", unwilling)
+    result = ask(bench, engine, serving(200))
+    assert (result.status, result.memory) == (200, 0)

@@ -1,0 +1,226 @@
+"""The builder's container: what goes in, what comes out, and what is said when nothing does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from releases.errors import BuildCancelled, BuildFailed, BuildOutOfMemory, EngineUnavailable, LimitExceeded
+from releases.pipeline.bench import Bench, Surroundings
+from releases.pipeline.checkout import check_out
+from releases.pipeline.prepare import known
+from releases.pipeline.produce import Produced, produce
+from releases.specs import BuildSpec, Layout, Limits, Usage
+from releases.stacks import stack as stacks
+from tests.fakes.engine import FakeContainer, FakeEngine, Script
+from tests.git.conftest import Origin
+from tests.pipeline import shop
+
+
+def make(bench: Bench, spec: BuildSpec) -> Produced:
+    images = known(stacks.load(shop.STACK), bench)
+    assert images is not None
+    return produce(spec, check_out(spec, bench).commit, images, bench)
+
+
+def failure(bench: Bench, engine: FakeEngine, origin: Origin, script: Script) -> BuildFailed:
+    engine.on_run(shop.BUILDER, script)
+    with pytest.raises(BuildFailed) as caught:
+        make(bench, shop.spec(origin))
+    return caught.value
+
+
+def test_produce_puts_the_commit_in_and_finds_what_pip_installed(
+    bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
+) -> None:
+    produced = make(bench, shop.spec(origin))
+    assert engine.content("b42-a1-builder", "/app/app/app.py") == shop.FILES["app/app.py"]
+    assert produced.container == "b42-a1-builder"
+    flask, dangerous = produced.packages
+    assert (flask.name, flask.version, flask.sha256) == ("flask", "3.1.3", shop.FLASK_SHA256)
+    assert flask.filename == "flask-3.1.3-py3-none-any.whl"
+    assert (dangerous.name, dangerous.sha256) == ("its-dangerous", "")
+    assert said[-3:] == list(shop.LINES)
+    assert produced.limits_hit == ()
+
+
+def test_produce_sees_how_much_memory_was_used(
+    bench: Bench, engine: FakeEngine, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, measure = threading.Event(), engine.usage
+
+    def usage(name: str) -> Usage:
+        found = measure(name)
+        looked.set()  # only now may the builder end
+        return found
+
+    monkeypatch.setattr(engine, "usage", usage)
+    engine.on_run(shop.BUILDER, Script(until=looked, files=shop.left_behind(), usage=shop.USAGE))
+    assert make(bench, shop.spec(origin)).memory_peak == 60_000_000
+
+
+def test_produce_gives_the_builder_as_little_as_it_needs(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    limits = Limits(memory=300_000_000, cpus=0.5, pids=64, seconds=60, artifact_bytes=5_000_000)
+    make(bench, shop.spec(origin, limits=limits, environment={"SECRET_KEY": "for the application alone"}))
+    (asked,) = engine.runs
+    assert (asked.user, asked.read_only, asked.volumes) == ("10001:10001", True, ("/app", "/shared"))
+    assert (asked.memory, asked.cpus, asked.pids, asked.file_bytes) == (300_000_000, 0.5, 64, 5_000_000)
+    assert (asked.publish, asked.command, asked.entrypoint) == (0, (), ())
+    assert asked.labels == {
+        "release-portal.build": "42",
+        "release-portal.attempt": "1",
+        "release-portal.role": "builder",
+    }
+    assert asked.environment == {
+        "REQUIREMENTS": "requirements.txt",
+        "DIRECTORY": "app",
+        "REPORT": "/shared/report.json",
+        "HOME": "/tmp",  # noqa: S108 - the builder's own
+    }
+
+
+def test_produce_hands_on_layout_index_proxy_and_certificates(
+    around: Callable[[Surroundings], Bench], engine: FakeEngine, tmp_path: Path
+) -> None:
+    origin = shop.repository(
+        tmp_path / "local", "other", {"deps/prod.txt": b"Flask\n", "web/main.py": b"application = 1\n"}
+    )
+    authority = tmp_path / "company.pem"
+    authority.write_text("the company's own authority")
+    bench = around(
+        Surroundings(
+            ca_bundle=str(authority),
+            index_url="https://packages.example.org/simple",
+            proxy={"https_proxy": "http://proxy.example.org:3128", "no_proxy": "localhost"},
+        )
+    )
+    make(bench, shop.spec(origin, layout=Layout("web", "main", "application", "deps/prod.txt")))
+    given = engine.runs[0].environment
+    assert (given["REQUIREMENTS"], given["DIRECTORY"]) == ("deps/prod.txt", "web")
+    assert given["PIP_INDEX_URL"] == "https://packages.example.org/simple"
+    assert given["https_proxy"] == given["HTTPS_PROXY"] == "http://proxy.example.org:3128"
+    assert given["no_proxy"] == given["NO_PROXY"] == "localhost"
+    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"):
+        assert engine.content("b42-a1-builder", given[name]) == b"the company's own authority"
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            ["Collecting nosuch", "ERROR: No matching distribution found for nosuch==9", "Requirements cannot be met."],
+            "Requirements cannot be met. pip said: No matching distribution found for nosuch==9",
+        ),
+        (
+            ["ERROR: No matching distribution found for a", "It cannot: No matching distribution found for a"],
+            "It cannot: No matching distribution found for a",
+        ),
+        (
+            ["fast.c:3:1: error: unknown type name", "error: command 'gcc' failed", "A package could not be built."],
+            "A package could not be built. pip said: error: command 'gcc' failed",
+        ),
+        (["\x1b[31mThe folder is missing.\x1b[0m", "", "  "], "The folder is missing."),
+        (["It went \0 wrong \x1b[2K\x1b[1m\ud800here"], "It went � wrong �here"),
+        ([], "The builder ended without a word: look whether its image can run at all, by the stack's page."),
+    ],
+)
+def test_produce_tells_the_builders_last_line_and_pips_reason(
+    lines: list[str], sentence: str, bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    error = failure(bench, engine, origin, Script(lines=lines, exit_code=11))
+    assert type(error) is BuildFailed
+    assert str(error) == sentence
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(lines=["Killed"], exit_code=137, oom_killed=True),
+        Script(lines=["x86_64-linux-gnu-gcc: fatal error: Killed signal 9"], exit_code=12, oom_killed=True),
+        Script(lines=["MemoryError"], exit_code=18, files=shop.left_behind(oom_kills=1)),
+    ],
+)
+def test_produce_tells_that_memory_ran_out(script: Script, bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    error = failure(bench, engine, origin, script)
+    assert isinstance(error, BuildOutOfMemory)
+    assert "hit its memory limit of 1024 MiB" in str(error)
+    assert "raise “memory of the builder”" in str(error)
+
+
+def test_produce_blames_no_limit_for_a_kill_from_elsewhere(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    error = failure(bench, engine, origin, Script(lines=["pip was ended by signal 9."], exit_code=137))
+    assert type(error) is BuildFailed
+    assert str(error) == "pip was ended by signal 9."
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (Script(["RuntimeError: can't start new thread", "pip failed."], 12), "more than 256 processes"),
+        (Script(["fork: Resource temporarily unavailable"], 12), "more than 256 processes"),
+        (Script(["pip failed."], 19, files=shop.left_behind(pids_limit_hits=3)), "more than 256 processes"),
+        (Script(["tar: File too large", "app.tar.gz could not be written."], 14), "a file of more than 1024 MiB"),
+        (Script(["File size limit exceeded"], 153), "a file of more than 1024 MiB"),
+    ],
+)
+def test_produce_names_the_limit_that_was_hit(
+    script: Script, words: str, bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    error = failure(bench, engine, origin, script)
+    assert isinstance(error, LimitExceeded)
+    assert words in str(error)
+    assert "“" in str(error)  # what to raise
+
+
+def test_produce_warns_when_a_limit_was_hit_and_the_build_went_on(
+    bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
+) -> None:
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(pids_limit_hits=2, oom_kills=1)))
+    assert make(bench, shop.spec(origin)).limits_hit == ("memory", "processes")
+    assert "Warning: the limit of processes was hit during this build; what was made may lack optional parts" in said
+
+
+@pytest.mark.parametrize(
+    "report",
+    ["nonsense", None, [], {"install": "all"}, {"install": [None, 1, {}, {"metadata": {}, "download_info": None}]}],
+)
+def test_produce_goes_on_without_a_readable_report(
+    report: object, bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(report=report)))
+    assert make(bench, shop.spec(origin)).packages == ()
+
+
+def test_produce_believes_no_hostile_report(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    entry = {
+        "metadata": {"name": "Evil\0\ud800" + "x" * 300, "version": "1\0\ud800.0" + "1" * 200},
+        "download_info": {
+            "url": "https://a.example.org/../\0evil\u202e.whl?token=1#x",
+            "archive_info": {"hashes": {"sha256": "' OR 1=1"}},
+        },
+    }
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(report={"install": [entry, entry]})))
+    (package,) = make(bench, shop.spec(origin)).packages
+    assert package.name == "evil" + "x" * 196
+    assert package.version == ("1.0" + "1" * 200)[:100]
+    assert (package.sha256, package.filename) == ("", "evil.whl")
+
+
+def test_produce_stops_when_asked(stopped: Bench, bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    bench.git.refresh("1.git", origin.url)
+    engine.on_run(shop.BUILDER, Script(forever=True))
+    with pytest.raises(BuildCancelled):
+        make(stopped, shop.spec(origin, commit=origin.git("rev-parse", "v1.0.0")))
+
+
+def test_produce_tells_that_the_engine_went_away(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    def leave(container: FakeContainer) -> Script:
+        engine.away = True
+        return Script(forever=True)
+
+    engine.on_run(shop.BUILDER, leave)
+    with pytest.raises(EngineUnavailable):
+        make(bench, shop.spec(origin))
