@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 else:  # at run time the class takes no parameter
     ApplicationModelForm = forms.ModelForm
 
-NAMES_OF_DOORS = ("new",)
-"""`applications/new/` is the address of the form itself."""
-
 
 class EnvironmentField(forms.CharField):
     """`NAME=value`, one a line; empty lines and lines that begin with `#` are passed over.
@@ -123,8 +120,6 @@ class ApplicationForm(ApplicationModelForm):
                 self.add_error(
                     "name", _("Give the application a name: none could be read from the repository's address.")
                 )
-        if self.is_new and given.get("name") in NAMES_OF_DOORS:
-            self.add_error("name", _("“%(name)s” is a word of the portal's own addresses: take another.") % given)
         return given
 
     def ask(self, *, by: Actor) -> Application | None:

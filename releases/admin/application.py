@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -80,13 +80,13 @@ class ApplicationAdmin(Shelf):
     def has_release_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(RELEASE)
 
-    has_add_permission = has_release_permission  # type: ignore[assignment] # one permission acts, as on the pages
+    has_add_permission = has_release_permission
     has_change_permission = has_release_permission
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else ("name", *self.readonly_fields)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

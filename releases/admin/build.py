@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from releases import actions
-from releases.admin.columns import link, megabytes, names_of_environment, rows, short
+from releases.admin.columns import computed, link, megabytes, names_of_environment, rows, short
 from releases.admin.rules import Asked, History, about, queued
 from releases.models import Artifact, Build, Event, Image, Package, Preview, Step
 
@@ -33,7 +33,7 @@ class BuildAdmin(History):
     search_fields = ("=number", "ref", "commit__startswith", "message", "artifact__sha256", "image__image_id")
     date_hierarchy = "created_at"
     exclude = ("environment",)
-    readonly_fields = (
+    readonly_fields = computed(
         names_of_environment,
         rows(Step, "build__id__exact", _("steps")),
         rows(Package, "build__id__exact", _("packages")),

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from releases.admin.columns import link, megabytes, names_of_environment, short
+from releases.admin.columns import computed, link, megabytes, names_of_environment, short
 from releases.admin.rules import History
 from releases.models import Event, Preparation, Preview, Workshop
 
@@ -26,7 +26,7 @@ class PreviewAdmin(History):
     list_select_related = ("build__application", "requested_by")
     search_fields = ("message", "build__application__name")
     exclude = ("environment",)
-    readonly_fields = (names_of_environment,)
+    readonly_fields = computed(names_of_environment)
 
 
 @admin.register(Preparation)

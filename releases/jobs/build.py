@@ -45,7 +45,7 @@ from releases.pipeline.probe import ProbeFailed, probe
 from releases.pipeline.produce import Produced, produce
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
 from releases.stacks import stack as stacks
-from releases.storage import LogWriter, log_path
+from releases.storage import LogWriter, Mask, log_path
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run_build(build_id: int) -> None:
     with LogWriter(log_path(build.pk), secrets=_secrets(build)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
-        _end(build, outcome, message, log)
+        _end(build, outcome, Mask(_secrets(build))(message), log)
 
 
 def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
@@ -139,7 +139,7 @@ def _stack_images(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> S
             lease.stop_clock()
             images = prepare(stack, bench)
             lease.start_clock(build.limits["seconds"])
-    Preparation.objects.note_images(stack.name, images)
+    Preparation.objects.note_images(stack.name, images, build=build)
     build.note(
         stack_digest=images.digest,
         builder_image=images.builder_id,
@@ -216,12 +216,13 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
 
 
 def _keep_probe(build: Build, result: ProbeResult) -> None:
+    hide = Mask(_secrets(build))
     build.note(
         probe_status=result.status or None,
         probe_seconds=result.seconds if result.status else None,
         probe_memory=result.memory or None,
-        probe_body=result.body,
-        probe_message=result.message[:500],
+        probe_body=hide(result.body),
+        probe_message=hide(result.message)[:500],
     )
 
 

@@ -49,13 +49,8 @@ def skip(build: Build, name: StepName, why: str) -> None:
         )
 
 
-def close(build: Build) -> None:
-    """What another hand does that has just ended a build: the step its worker was in is over, and the log says why."""
-    now = timezone.now()
-    for row in build.steps.filter(result=StepResult.RUNNING):
-        row.result, row.finished_at = StepResult.STOPPED, now
-        row.seconds = max(0.0, (now - row.started_at).total_seconds())
-        row.save()
+def tell_the_end(build: Build) -> None:
+    """The last line of the log of a build that another hand than its worker's has just ended."""
     with LogWriter(log_path(build.pk)) as log:
         log.line(f"{build.get_standing_display()}: {build.message}")
 

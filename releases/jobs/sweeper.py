@@ -103,7 +103,7 @@ class Sweeper:
         for build in overdue.select_related("application"):
             with suppress(LeaseLost, IllegalTransition):
                 build.mark_ended(Outcome.CANCELLED, "Cancelled; its worker did not let go, so the portal ended it.")
-                steps.close(build)
+                steps.tell_the_end(build)
 
     def _stop_previews(self) -> None:
         for preview in Preview.objects.to_be_stopped().select_related("build__application", "build__image"):
@@ -143,7 +143,7 @@ class Sweeper:
                 _remove_containers_of(build)
             if build.mark_lost(LOST):
                 build.refresh_from_db()
-                steps.close(build)
+                steps.tell_the_end(build)
                 logger.warning("Build %s had lost its worker %s", build, build.worker)
                 closed += 1
         return closed

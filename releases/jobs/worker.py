@@ -61,7 +61,7 @@ def close_killed_build(job: Job, *_facts: Any) -> None:
                 "The process that ran this build was killed from outside, by a person or for want of memory on the "
                 "worker's machine. What it had begun is removed; press Rebuild.",
             )
-        steps.close(build)
+        steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)
     except DatabaseError as error:

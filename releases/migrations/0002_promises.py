@@ -10,6 +10,8 @@ BEGIN
 END $$;
 CREATE TRIGGER build_final BEFORE UPDATE OR DELETE ON releases_build
   FOR EACH ROW WHEN (OLD.state = 'finished') EXECUTE FUNCTION releases_refuse();
+CREATE TRIGGER step_final BEFORE UPDATE OR DELETE ON releases_step
+  FOR EACH ROW WHEN (OLD.result <> 'running') EXECUTE FUNCTION releases_refuse();
 CREATE TRIGGER event_final BEFORE UPDATE OR DELETE ON releases_event
   FOR EACH ROW EXECUTE FUNCTION releases_refuse();
 CREATE TRIGGER artifact_final BEFORE UPDATE OR DELETE ON releases_artifact
@@ -23,6 +25,7 @@ ALLOW = """
 DROP TRIGGER package_final ON releases_package;
 DROP TRIGGER image_final ON releases_image;
 DROP TRIGGER artifact_final ON releases_artifact;
+DROP TRIGGER step_final ON releases_step;
 DROP TRIGGER event_final ON releases_event;
 DROP TRIGGER build_final ON releases_build;
 DROP FUNCTION releases_refuse();

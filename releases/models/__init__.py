@@ -2,13 +2,14 @@
 
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import Artifact
-from releases.models.build import LEASED, WORKING, Build, Outcome, State
+from releases.models.build import Build
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.package import Package
 from releases.models.preparation import Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
 from releases.models.ref import Ref, RefKindChoices
+from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
 from releases.models.workshop import Workshop
 

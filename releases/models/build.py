@@ -28,39 +28,8 @@ from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
+from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
-
-
-class State(models.TextChoices):
-    """Where a build is. QUEUED waits for a worker; FINISHED never changes again; all between hold a lease."""
-
-    QUEUED = "queued", _("Queued")
-    CHECKING_OUT = "checking_out", _("Checking out")
-    PRODUCING = "producing", _("Producing")
-    PACKAGING = "packaging", _("Packaging")
-    PROBING = "probing", _("Probing")
-    CANCELLING = "cancelling", _("Cancelling")
-    FINISHED = "finished", _("Finished")
-
-
-class Outcome(models.TextChoices):
-    """How a build ended: the first is good, the next four are the application's or a person's, the rest are ours."""
-
-    SUCCEEDED = "succeeded", _("Succeeded")
-    FAILED = "failed", _("Failed")
-    TIMED_OUT = "timed_out", _("Timed out")
-    OUT_OF_MEMORY = "out_of_memory", _("Out of memory")
-    CANCELLED = "cancelled", _("Cancelled")
-    WORKER_LOST = "worker_lost", _("Worker lost")
-    ENGINE_UNAVAILABLE = "engine_unavailable", _("Engine unavailable")
-    SOURCE_UNAVAILABLE = "source_unavailable", _("Source unavailable")
-    INTERNAL_ERROR = "internal_error", _("Internal error")
-
-
-WORKING = (State.CHECKING_OUT, State.PRODUCING, State.PACKAGING, State.PROBING)
-"""A worker is at it and nobody has asked for its end."""
-LEASED = (*WORKING, State.CANCELLING)
-"""A worker holds a lease."""
 
 
 class BuildQuerySet(models.QuerySet["Build"]):
@@ -404,6 +373,9 @@ class Build(models.Model):
             mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=come_from)
             if not mine.update(**facts, finished_at=Now(), lease_until=None):
                 self._refuse(State.FINISHED)
+            # A step that nobody could end any more, because its worker was killed, ends with the build.
+            left = "stopped" if outcome == Outcome.CANCELLED else "failed"
+            self.steps.filter(result="running").update(result=left, finished_at=Now())
             Event.objects.record(
                 "build.finished", by=by, build=self, data={"outcome": outcome.value, "message": facts["message"]}
             )

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from releases.errors import IllegalTransition
+from releases.models.build import Build
 from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.specs import StackImages
@@ -40,7 +41,7 @@ class PreparationQuerySet(models.QuerySet["Preparation"]):
     def lease_ran_out(self) -> PreparationQuerySet:
         return self.filter(state=PreparationState.RUNNING, lease_until__lt=Now())
 
-    def note_images(self, stack: str, images: StackImages) -> None:
+    def note_images(self, stack: str, images: StackImages, *, build: Build) -> None:
         """A build found or made these images: they are the stack's, unless that is known already."""
         known = self.latest_success(stack, images.digest)
         if known and (known.builder_image, known.runner_image) == (images.builder_id, images.runner_id):
@@ -49,7 +50,7 @@ class PreparationQuerySet(models.QuerySet["Preparation"]):
             stack=stack,
             digest=images.digest,
             state=PreparationState.SUCCEEDED,
-            message="Made or found by a build.",
+            message=f"Made or found by build {build}; what was done stands in its log.",
             builder_image=images.builder_id,
             builder_size=images.builder_size,
             runner_image=images.runner_id,

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
@@ -134,19 +134,23 @@ def edit(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 @acting
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def refresh(request: HttpRequest, name: str) -> HttpResponseBase:
     application = find(name)
+    if request.method != "POST":  # where signing in again leads after the session ran out
+        return redirect(application)
     actions.refresh_refs(application, by=request.user)
     say_if_waiting(request)
     return redirect(application)
 
 
 @acting
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def create_build(request: HttpRequest, name: str) -> HttpResponseBase:
     """`ref` is a known ref's full name, with the `commit` that stood beside it, or what a person typed."""
     application = find(name)
+    if request.method != "POST":
+        return redirect(application)
     ref, seen = request.POST.get("ref", "").strip(), request.POST.get("commit", "")
     known = application.refs.filter(full_name=ref).first() if seen else None
     if seen and (known is None or known.commit != seen):

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, StackError
@@ -76,6 +76,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         "prepared": row.prepared,
         "latest": newest,
         "latest_key": str(newest.pk) if newest else "",
+        # A preparation that was part of a build has its lines in that build's log.
+        "has_log": newest is not None and (newest.is_live or preparation_log_path(newest.pk).exists()),
         "files": files,
         "applications": Application.objects.by_name().filter(stack=name),
     }
@@ -83,8 +85,10 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @acting
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
+    if request.method != "POST":  # where signing in again leads after the session ran out
+        return redirect("stack", name)
     try:
         actions.prepare_stack(known(name).name, by=request.user)
         say_if_waiting(request)

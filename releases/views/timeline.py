@@ -109,7 +109,7 @@ def timeline(build: Build, against: Build | None, *, now: datetime) -> Timeline:
         ticks=tuple(_ticks(tick, count)),
         total=build.seconds,
         then_total=max(0.0, (against.seconds or 0.0) - waited) if against else None,
-        left=_left(build, due, now),
+        left=_left(build, due, usual, now),
         against=against,
         stopped_in=next((row for row in rows if row.icon in ("fail", "cancel")), None) if build.is_finished else None,
         not_run=tuple(row.label for row in rows if not row.ran),
@@ -162,8 +162,9 @@ def _expected(
         at = end
 
 
-def _left(build: Build, due: Mapping[str, Span], now: datetime) -> float | None:
-    if not due or build.is_finished:
+def _left(build: Build, due: Mapping[str, Span], usual: Mapping[str, Span], now: datetime) -> float | None:
+    """Nothing is guessed for a build that has already taken longer than the other did in all."""
+    if not due or _elapsed(build, now) > max(span.end for span in usual.values()):
         return None
     return max(0.0, max(span.end for span in due.values()) - _elapsed(build, now))
 

@@ -334,9 +334,9 @@
       this.follow.checked = false;
       this.view.querySelector(".at")?.classList.remove("at");
       if (target.classList.contains("l")) target.classList.add("at");
-      this.box.scrollIntoView({ block: "nearest" });
       if (target.classList.contains("l")) this.show(target);
       else this.view.scrollTop += target.parentElement.getBoundingClientRect().top - this.view.getBoundingClientRect().top;
+      target.scrollIntoView({ block: "nearest" });
       return true;
     }
 
@@ -372,6 +372,7 @@
       const row = this.rowAt(this.found[this.at]);
       row.classList.add("at");
       this.show(row);
+      row.scrollIntoView({ block: "nearest" });
       this.say(this.count());
     }
 

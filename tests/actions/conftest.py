@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def quiet_queues() -> Iterator[None]:
     for name in ("builds", "desk"):
-        django_rq.get_queue(name).empty()
+        django_rq.get_queue(name).delete()
     yield
     for name in ("builds", "desk"):
-        django_rq.get_queue(name).empty()
+        django_rq.get_queue(name).delete()

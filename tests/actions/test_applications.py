@@ -29,7 +29,7 @@ def marta() -> User:
 
 def rung(queue: str) -> list[str]:
     """The functions that wait for a worker of this queue."""
-    return [job.func_name for job in django_rq.get_queue(queue).jobs]
+    return [str(job.func_name) for job in django_rq.get_queue(queue).jobs]
 
 
 def test_register_keeps_who_and_what_and_has_the_refs_read(

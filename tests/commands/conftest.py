@@ -26,7 +26,7 @@ Run = Callable[..., Said]
 def run() -> Run:
     """Runs a command in this process."""
     for name in ("builds", "desk"):
-        django_rq.get_queue(name).empty()
+        django_rq.get_queue(name).delete()
 
     def call(*arguments: str, **options: Any) -> Said:
         out, err, code = io.StringIO(), io.StringIO(), 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import django_rq
 import pytest
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 from rq import Worker
 
@@ -88,13 +89,18 @@ def succeed(build: Build) -> None:
         position=0,
         name="checkout",
         result="succeeded",
-        started_at=build.started_at,
-        finished_at=build.started_at,
+        started_at=timezone.now(),
+        finished_at=timezone.now(),
         seconds=0.36,
     )
     for verb in (build.mark_producing, build.mark_packaging, build.mark_probing):
         verb()
     build.mark_succeeded("Released.")
+
+
+def resolve_and_succeed(build: Build) -> None:
+    build.note(commit="1" * 40)
+    succeed(build)
 
 
 # ---- without waiting ---------------------------------------------------------------------------------------
@@ -220,7 +226,7 @@ def test_wait_for_a_success_tells_everything_as_json(run: Run, home: Path) -> No
 @pytest.mark.django_db(transaction=True)
 def test_wait_for_a_success_tells_it_to_a_person(run: Run) -> None:
     app = factories.application("fruit-shop")
-    with worker(lambda build: (build.note(commit="1" * 40), succeed(build))[1]):
+    with worker(resolve_and_succeed):
         said = run("release", "fruit-shop", "main", "--wait")
     assert said.code == 0
     lines = said.out.splitlines()
@@ -247,12 +253,9 @@ def test_wait_says_when_nobody_works(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(release.Command, "tell", remember)
 
-    def late(build: Build) -> None:
-        fail(build)
-
     def come_late() -> None:
         said_so.wait(30)
-        with worker(late):
+        with worker(fail):
             pass
 
     helper = threading.Thread(target=come_late)

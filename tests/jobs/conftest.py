@@ -54,7 +54,7 @@ def empty_queues() -> Iterator[None]:
 
 def empty() -> None:
     for name in ("builds", "desk"):
-        django_rq.get_queue(name).empty()
+        django_rq.get_queue(name).empty()  # type: ignore[no-untyped-call]  # RQ left it so
 
 
 def rung(queue: doorbell.QueueName = "builds") -> list[tuple[str, int]]:
@@ -70,9 +70,14 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     return engine
 
 
+@pytest.fixture(scope="session")
+def first_shop(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    return shop.repository(tmp_path_factory.mktemp("origin"))
+
+
 @pytest.fixture
-def origin(home: Path) -> Origin:
-    return shop.repository(home / "local")
+def origin(first_shop: Origin, home: Path) -> Origin:
+    return shop.copy_of(first_shop, home / "local")
 
 
 @pytest.fixture

@@ -105,6 +105,14 @@ def test_build_hides_secrets_of_the_application_in_its_log(app: Application, eng
     assert not any("plum-pear-quince" in line for line in lines(build))
 
 
+def test_build_hides_secrets_in_what_an_application_says_of_itself(app: Application, engine: FakeEngine) -> None:
+    app.environment, app.probe_policy = {"DATABASE_URL": "postgresql://shop:plum@db"}, "required"
+    engine.on_run(shop.PROBE, Script(lines=["cannot reach postgresql://shop:plum@db"], exit_code=1))
+    build = run(typed(app))
+    assert_ended(build, Outcome.FAILED, "its last words were “cannot reach ********”")
+    assert "plum" not in build.probe_message + build.probe_body + "".join(lines(build))
+
+
 def test_build_that_is_a_stacks_first_makes_its_images(
     build: Build, engine: FakeEngine, origin: Origin, app: Application
 ) -> None:

@@ -121,7 +121,7 @@ def test_worker_that_lost_its_build_stops_and_writes_nothing_more(
     assert_ended(build, Outcome.WORKER_LOST, LOST)
     assert Build.objects.values().get(pk=build.pk) == closed
     assert lines(build) == written
-    assert results(build) == {"checkout": "succeeded", "produce": "stopped"}
+    assert results(build) == {"checkout": "succeeded", "produce": "failed"}
     assert_nothing_left(engine)
 
 

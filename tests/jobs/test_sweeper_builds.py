@@ -70,7 +70,7 @@ def test_sweep_closes_a_build_whose_worker_is_lost(engine_is_away: bool, build: 
     engine.away = engine_is_away
     assert Sweeper().sweep() == 1
     assert_ended(build, Outcome.WORKER_LOST, LOST)
-    assert results(build) == {"checkout": "stopped"}
+    assert results(build) == {"checkout": "failed"}
     engine.away = False
     assert Sweeper().sweep() == engine_is_away  # what could not be removed then is removed now
     assert_nothing_left(engine)

@@ -115,13 +115,22 @@ def test_tick_of_a_new_sweeper_goes_on_without_repeating(preview: Preview, engin
     assert log_of(preview) == ["spawned uWSGI worker 1", "GET / 200"]
 
 
-def test_tick_copies_the_last_words_before_it_stops(preview: Preview, engine: FakeEngine) -> None:
+def test_tick_copies_the_last_words_before_it_stops(
+    preview: Preview, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hand = Sweeper()
     hand.tick()
+    monkeypatch.setattr(sweeper, "LOG_DELAY", 600.0)  # what is newer may not be written down whole
     say(engine, preview, "goodbye")
+    hand.tick()
+    assert log_of(preview) == ["spawned uWSGI worker 1"]
+    monkeypatch.setattr(sweeper, "LOG_DELAY", 0.0)
+    hand.tick()
+    monkeypatch.setattr(sweeper, "LOG_DELAY", 600.0)
+    say(engine, preview, "farewell")
     actions.stop_preview(preview, by=None)
     hand.tick()
-    assert log_of(preview)[-1] == "goodbye"
+    assert log_of(preview)[-1] == "farewell"
 
 
 def test_tick_of_a_new_sweeper_keeps_the_log_when_the_container_is_gone(preview: Preview, engine: FakeEngine) -> None:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from releases.errors import IllegalTransition, LeaseLost
-from releases.models import LEASED, WORKING, Build, Event, Outcome, State
+from releases.models import LEASED, WORKING, Build, Event, Outcome, State, Step
 from releases.specs import Limits
 from tests import factories
 from tests.models.rows import image
@@ -284,3 +284,12 @@ def test_seconds_run_from_the_take_up_to_the_end() -> None:
 
 def let_the_lease_run_out(build: Build) -> None:
     Build.objects.filter(pk=build.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(("outcome", "result"), [(Outcome.WORKER_LOST, "failed"), (Outcome.CANCELLED, "stopped")])
+def test_end_ends_the_step_that_its_worker_could_not_end(outcome: Outcome, result: str) -> None:
+    build = factories.running_build()
+    Step.objects.create(build=build, position=1, name="produce", started_at=timezone.now())
+    build.mark_ended(outcome, "Its worker was killed.")
+    step = build.steps.get()
+    assert (step.result, step.finished_at is not None) == (result, True)

@@ -174,16 +174,18 @@ def final_rows() -> dict[str, models.Model]:
     build = factories.succeeded_build()
     assert build.artifact is not None
     assert build.image is not None
-    package, event = build.packages.first(), build.events.first()
+    package, event, step = build.packages.first(), build.events.first(), build.steps.first()
     assert package is not None
     assert event is not None
-    return {"build": build, "artifact": build.artifact, "image": build.image, "package": package, "event": event}
+    assert step is not None
+    made = {"artifact": build.artifact, "image": build.image, "package": package}
+    return {"build": build, "step": step, "event": event, **made}
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE releases_{} SET id = id WHERE id = %s", "DELETE FROM releases_{} WHERE id = %s"]
 )
-@pytest.mark.parametrize("noun", ["build", "artifact", "image", "package", "event"])
+@pytest.mark.parametrize("noun", ["build", "step", "artifact", "image", "package", "event"])
 def test_final_record_refuses_change(noun: str, statement: str) -> None:
     row = final_rows()[noun]
     with (

@@ -19,6 +19,11 @@ def body(response: HttpResponseBase) -> str:
     return str(data.decode())
 
 
+def source(response: HttpResponseBase) -> str:
+    """The markup with every run of white space as one blank, so that a template's layout does not matter."""
+    return re.sub(r"\s+", " ", body(response)).replace(" >", ">")
+
+
 def words(response: HttpResponseBase) -> str:
     """What the page says, in one line of plain words."""
     return re.sub(r"\s+", " ", html.unescape(_MARKUP.sub(" ", body(response)))).strip()

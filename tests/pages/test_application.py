@@ -93,7 +93,9 @@ def test_application_branches_have_their_own_address(manager: Client, shop: Appl
     assert filled_buttons(body(manager.get(f"{PAGE}?kind=branch"))) == []
 
 
-@pytest.mark.parametrize("query", ["?kind=nonsense", "?kind=tag&page=nonsense", "?kind=tag&page=9999", "?page=-1", "?kind="])
+@pytest.mark.parametrize(
+    "query", ["?kind=nonsense", "?kind=tag&page=nonsense", "?kind=tag&page=9999", "?page=-1", "?kind="]
+)
 def test_application_takes_odd_addresses(manager: Client, shop: Application, query: str) -> None:
     tags(shop, 2)
     assert "v1.1.0" in see(manager, PAGE + query)
@@ -171,7 +173,13 @@ def test_refresh_asks_for_the_refs(manager: Client, shop: Application) -> None:
     response = manager.post(f"{PAGE}refresh/", follow=True)
     assert "Refs are being read" in words(response)
     assert Event.objects.filter(verb="refs.asked", actor_name="marta").count() == 1
-    assert manager.get(f"{PAGE}refresh/").status_code == 405
+
+
+def test_doors_lead_back_when_they_are_only_opened(manager: Client, shop: Application) -> None:
+    """After the session ran out, signing in again leads to the address that was posted to."""
+    for address in (f"{PAGE}refresh/", NEW_BUILD):
+        assert manager.get(address).headers["Location"] == PAGE
+    assert not Event.objects.filter(verb__in=["refs.asked", "build.requested"]).exists()
 
 
 def test_build_release_freezes_the_commit_that_was_seen(manager: Client, shop: Application) -> None:

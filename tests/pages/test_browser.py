@@ -1,17 +1,19 @@
-"""The pages in a real browser: what the scripts add, what stays without them, and what an accessibility checker says."""
+"""The pages in a real browser: what the scripts add, what stays without them, and whether all can use them."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from releases.models import Application, Build, Outcome, Ref
@@ -19,10 +21,34 @@ from tests import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PAGES = (
+    "/",
+    "/applications/fruit-shop/",
+    "/applications/fruit-shop/?kind=branch",
+    "/applications/fruit-shop/?kind=other",
+    "/applications/fruit-shop/?kind=tag&page=1",
+    "/applications/intranet/",
+    "/applications/fruit-shop/settings/",
+    "/applications/new/",
+    "/history/",
+    "/history/?q=flask&outcome=succeeded",
+    "/history/?outcome=nonsense",
+    "/stacks/",
+    "/stacks/python3.13-uwsgi/",
+    "/workers/",
+    "/help/",
+    "/accounts/password/",
+)
 Open = Callable[..., BrowserContext]
 
 
@@ -54,12 +80,12 @@ def open_as(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def sign_in(user: User, **options: object) -> BrowserContext:
+    def sign_in(user: User, **options: Any) -> BrowserContext:
         context = browser.new_context(base_url=live_server.url, locale="en-GB", timezone_id="Asia/Tokyo", **options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: errors.append(message.text) if is_fault(message) else None)
         page.goto("/accounts/login/")
         page.get_by_label("User").fill(user.username)
         page.get_by_label("Password").fill(factories.PASSWORD)
@@ -71,6 +97,11 @@ def open_as(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+def is_fault(message: ConsoleMessage) -> bool:
+    """Chromium also calls it an error when a form is refused (422); that is no fault of a page."""
+    return message.type == "error" and "status of 422" not in message.text
 
 
 def shop_with_a_past() -> Application:
@@ -122,7 +153,7 @@ def test_double_click_asks_for_one_build(open_as: Open) -> None:
     page = open_as(factories.user()).pages[0]
     page.goto("/applications/shop/")
     page.get_by_role("button", name="Build release v1.0.0").dblclick()
-    expect(page).to_have_url(lambda url: url.endswith("/builds/1/"))
+    expect(page).to_have_url(re.compile(r"/builds/1/$"))
     assert Build.objects.count() == 1
     expect(page.locator("main")).not_to_contain_text("is being built already")
 
@@ -168,10 +199,15 @@ def test_history_cuts_its_days_where_the_readers_day_ends(open_as: Open) -> None
         Build.objects.filter(pk=build.pk).update(created_at=at)
     page = open_as(factories.user()).pages[0]
     page.goto("/history/")
-    shown = [" ".join(row.split()) for row in page.locator("table.hist tbody tr").all_inner_texts()]
-    assert [row if "shop" not in row else row.split()[0] + " " + row.split()[1] + " " + row.split()[-1] for row in shown] == [
-        "Wednesday 11 March 2026", "shop #3 19:00", "shop #2 05:00", "Tuesday 10 March 2026", "shop #1 19:00",
-    ]  # fmt: skip
+    rows = page.locator("table.hist tbody tr").all_inner_texts()
+    shown = [row.replace(",", "").split() for row in rows]
+    assert [" ".join(row if len(row) == 4 else [row[0], row[1], row[-1]]) for row in shown] == [
+        "Wednesday 11 March 2026",
+        "shop #3 19:00",
+        "shop #2 05:00",
+        "Tuesday 10 March 2026",
+        "shop #1 19:00",
+    ]
     expect(page.locator("#zone")).to_have_text("Asia/Tokyo")
 
 
@@ -214,12 +250,7 @@ def test_pages_have_no_violation_and_nothing_overflows(open_as: Open, scheme: st
     shop_with_a_past()
     context = open_as(factories.user(), color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.pages[0]
-    for address in (
-        "/", "/applications/fruit-shop/", "/applications/fruit-shop/?kind=branch", "/applications/fruit-shop/?kind=other",
-        "/applications/fruit-shop/?kind=tag&page=1", "/applications/intranet/", "/applications/fruit-shop/settings/",
-        "/applications/new/", "/history/", "/history/?q=flask&outcome=succeeded", "/history/?outcome=nonsense", "/stacks/",
-        "/stacks/python3.13-uwsgi/", "/workers/", "/help/", "/accounts/password/",
-    ):  # fmt: skip
+    for address in PAGES:
         page.goto(address)
         page.evaluate("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
         found = Axe().run(page)

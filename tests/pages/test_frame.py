@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from releases.models import Outcome
 from tests import factories
-from tests.pages.reading import body, see, words
+from tests.pages.reading import body, see, source, words
 
 VENDOR = Path(settings.BASE_DIR) / "static" / "vendor"
 PLAIN = ("home", "history", "stacks", "workers", "help", "application-register", "password_change")
@@ -73,7 +73,9 @@ def test_viewer_may_see_but_not_act(viewer: Client) -> None:
     assert not app.builds.exists()
 
 
-@pytest.mark.parametrize("address", ["/nowhere", "/applications/none/", "/applications/none/builds/1/", "/stacks/none/"])
+@pytest.mark.parametrize(
+    "address", ["/nowhere", "/applications/none/", "/applications/none/builds/1/", "/stacks/none/"]
+)
 def test_unknown_address_is_a_page_of_ours(manager: Client, address: str) -> None:
     page = see(manager, address, 404)
     assert "Not found" in page
@@ -134,7 +136,7 @@ def test_no_page_breaks_its_own_policy(manager: Client) -> None:
 
 
 def test_page_has_title_skip_link_and_search(manager: Client) -> None:
-    page = body(manager.get("/history/"))
+    page = source(manager.get("/history/"))
     assert re.search(r"<title>\s*History\s*·\s*Release Portal</title>", page)
     assert '<a class="skip" href="#main">' in page
     assert '<form class="find" role="search" action="/history/">' in page

@@ -56,12 +56,20 @@ def test_register_with_two_facts(manager: Client) -> None:
 def test_register_with_another_layout(manager: Client) -> None:
     manager.post(
         NEW,
-        USUAL | {
-            "name": "web", "directory": "web", "module": "main", "callable": "application", "requirements": "deps/prod.txt",
-            "environment": "# for the probe\nGREETING=Hello = world\n\nTWO=\"a\\nb\"\nexport EMPTY=\n", "memory_mb": "512",
-            "cpus": "0.5", "probe_policy": "required", "probe_path": "/health",
+        USUAL
+        | {
+            "name": "web",
+            "directory": "web",
+            "module": "main",
+            "callable": "application",
+            "requirements": "deps/prod.txt",
+            "environment": '# for the probe\nGREETING=Hello = world\n\nTWO="a\\nb"\nexport EMPTY=\n',
+            "memory_mb": "512",
+            "cpus": "0.5",
+            "probe_policy": "required",
+            "probe_path": "/health",
         },
-    )  # fmt: skip
+    )
     app = Application.objects.get()
     assert app.name == "web"
     assert (app.directory, app.entry_point, app.requirements) == ("web", "main:application", "deps/prod.txt")
@@ -86,7 +94,7 @@ def test_register_with_another_layout(manager: Client) -> None:
         ({"repository": "https://git.example.org/a\0b.git"}, "repository", "Null characters are not allowed"),
         ({"repository": "https://git.example.org/" + "a" * 600}, "repository", "at most 500 characters"),
         ({"name": "Fruit Shop"}, "name", "Use lower-case letters"),
-        ({"name": "new"}, "name", "a word of the portal's own addresses"),
+        ({"name": "new"}, "name", "an address of the portal itself"),
         ({"repository": "https://git.example.org/…/.git", "name": "!"}, "name", "Use lower-case letters"),
         ({"stack": "cobol"}, "stack", "cobol is not one of the available choices"),
         ({"directory": "../up"}, "directory", "Write a folder inside"),

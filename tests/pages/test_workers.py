@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
-from rq import Worker
+from rq import Queue, Worker
 from rq.job import Job
 
 from releases.models import Workshop
@@ -37,7 +37,7 @@ def forget(connection: Any) -> None:
 def register(queue: str) -> Worker:
     """What a worker process does first."""
     worker = Worker([django_rq.get_queue(queue)], name=f"forge-{queue}")
-    worker.register_birth()
+    worker.register_birth()  # type: ignore[no-untyped-call] # RQ has no types here
     return worker
 
 
@@ -82,7 +82,9 @@ def test_healthz_does_not_count_a_worker_that_was_killed(client: Client, redis: 
 def test_healthz_says_engine_and_sweeper(client: Client, redis: Any) -> None:
     register("builds")
     register("desk")
-    assert health(client)[1]["problems"] == ["The sweeper has never been seen: the state of engine and disk is unknown."]
+    assert health(client)[1]["problems"] == [
+        "The sweeper has never been seen: the state of engine and disk is unknown."
+    ]
     seen(engine_answers=False, engine_problem="The engine does not answer at unix:///var/run/docker.sock.")
     assert health(client)[1]["problems"] == ["The engine does not answer at unix:///var/run/docker.sock."]
     Workshop.objects.update(seen_at=timezone.now() - timedelta(minutes=10))
@@ -139,7 +141,7 @@ def test_workers_says_what_a_busy_one_does(manager: Client, redis: Any) -> None:
     job.save()
     worker.set_state("busy")
     worker.prepare_execution(job)
-    django_rq.get_queue("desk").enqueue_call("releases.jobs.desk.refresh_refs", args=(1,))
+    Queue("desk", connection=redis).enqueue_call("releases.jobs.desk.refresh_refs", args=(1,))
     page = see(manager, "/workers/")
     assert "Queue builds 0 waiting, 1 alive, 1 busy" in page
     assert "forge-builds shop #1" in page

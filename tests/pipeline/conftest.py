@@ -25,9 +25,14 @@ class Stopped:
         raise BuildCancelled("Cancelled.")
 
 
+@pytest.fixture(scope="session")
+def first_shop(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    return shop.repository(tmp_path_factory.mktemp("origin"))
+
+
 @pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    return shop.repository(tmp_path / "local")
+def origin(first_shop: Origin, tmp_path: Path) -> Origin:
+    return shop.copy_of(first_shop, tmp_path / "local")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_inspect_reads_several_gzip_members_as_one_archive() -> None:
     ],
 )
 def test_inspect_refuses_odd_members_by_name(odd: tarfile.TarInfo, said: str) -> None:
-    with pytest.raises(BuildFailed, match="app.tar.gz holds") as caught:
+    with pytest.raises(BuildFailed, match=r"app\.tar\.gz holds") as caught:
         look(archive(PYTHON, odd))
     assert said in str(caught.value)
 
