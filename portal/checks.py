@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 
@@ -63,7 +64,7 @@ def _workshop(*, may_install: bool) -> None:
     try:
         engine.ensure(settings.DOCKER_HOST, may_install=may_install)
         base_image.ensure(settings.DOCKER_HOST, may_install=may_install)
-        if may_install and packages.may_install():
+        if may_install and packages.can_install():
             packages.install(["git", "docker", "chromium"])
         if not shutil.which("chromium"):
             raise SetupFailed("The tests of the pages need chromium: install it (Debian: apt-get install chromium).")
@@ -91,15 +92,43 @@ def _stores(supervisor: Supervisor, home: Path) -> dict[str, str]:
     return {"DATABASE_URL": database, "REDIS_URL": queue, "PORTAL_HOME": str(home / "portal")}
 
 
+END_TO_END = "tests/e2e"
+
+
 def _pytest(supervisor: Supervisor, environment: dict[str, str], arguments: Sequence[str]) -> int:
-    """Run pytest in the foreground: it owns the terminal, and Ctrl-C."""
-    process = subprocess.Popen(
+    """Run pytest in the foreground: it owns the terminal, and Ctrl-C.
+
+    All tests are two runs at once, because the end-to-end tests mostly wait for builds; what those say comes last."""
+    if arguments:
+        return _ended(supervisor, [_started(arguments, environment, None)])
+    with tempfile.TemporaryFile() as later:
+        runs = [
+            _started([END_TO_END], environment, later),
+            _started([f"--ignore={END_TO_END}"], environment, None),
+        ]
+        status = _ended(supervisor, runs)
+        later.seek(0)
+        say(later.read().decode("utf-8", "replace").rstrip())
+    return status
+
+
+def _started(
+    arguments: Sequence[str], environment: dict[str, str], output: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [PYTHON, "-m", "pytest", *arguments],
         cwd=settings.BASE_DIR,
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         env={**os.environ, **environment},
     )
-    supervisor.run(until=lambda: process.poll() is not None)
-    if process.poll() is None:
-        process.terminate()
-    return process.wait()
+
+
+def _ended(supervisor: Supervisor, runs: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait for all of them; the worst of their exit statuses."""
+    supervisor.run(until=lambda: all(run.poll() is not None for run in runs))
+    for run in runs:
+        if run.poll() is None:
+            run.terminate()
+    return max(abs(run.wait()) for run in runs)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.db import connections
 
-from portal.setup import SetupFailed, base_image, engine, places, postgres, redis_server, say
+from portal.setup import SetupFailed, base_image, engine, packages, places, postgres, redis_server, say
 from portal.supervisor import Service, Supervisor, kill_marked
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
@@ -31,29 +31,37 @@ def serve(*, may_install: bool) -> int:
         places.check_port(settings.BIND, settings.PORT)
         missing = _workshop(may_install=may_install)
         with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS) as supervisor:
-            _stores(supervisor)
+            _stores(supervisor, may_install=may_install)
             _records()
             for service in _services():
                 supervisor.add(service)
             _announce(supervisor, missing)
             supervisor.run()
-            say("Stopping: what is being built is finished first; Ctrl-C again ends it at once.")
+            say(
+                "Stopping: what is being built is finished first, then the previews are ended; Ctrl-C again waits for none."
+            )
     say("Stopped, with its database and its queue. The container engine goes on: others may use it.")
     return 0
 
 
 def _workshop(*, may_install: bool) -> str:
-    """The engine and the base image; what is missing is told, not fatal: the portal can still be looked at."""
+    """git, the engine and the base images; what is missing is told, not fatal: the portal can still be looked at."""
+    missing = []
+    try:
+        packages.need("git", "to read repositories", may_install=may_install)
+    except SetupFailed as error:
+        missing.append(str(error))
     try:
         engine.ensure(settings.DOCKER_HOST, may_install=may_install)
         base_image.ensure(settings.DOCKER_HOST, may_install=may_install)
     except SetupFailed as error:
-        say(str(error))
-        return str(error)
-    return ""
+        missing.append(str(error))
+    for sentence in missing:
+        say(sentence)
+    return " ".join(missing)
 
 
-def _stores(supervisor: Supervisor) -> None:
+def _stores(supervisor: Supervisor, *, may_install: bool) -> None:
     """PostgreSQL and Redis: the private ones are children like the others, on the lowest floor."""
 
     def nobody_died() -> bool:
@@ -62,6 +70,7 @@ def _stores(supervisor: Supervisor) -> None:
     if not settings.GIVEN_DATABASE_URL:
         supervisor.add(postgres.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
     if not settings.GIVEN_REDIS_URL:
+        redis_server.ensure(may_install=may_install)
         supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
     postgres.await_answer(settings.DATABASE_URL, nobody_died)
     redis_server.await_answer(settings.REDIS_URL, nobody_died)
@@ -106,7 +115,8 @@ def _services() -> Iterator[Service]:
         name = "builds" if settings.BUILD_WORKERS == 1 else f"builds-{number}"
         yield Service(name=name, command=(*MANAGE, "work", "builds"))
     yield Service(name="desk", command=(*MANAGE, "work", "desk"))
-    yield Service(name="sweep", command=(*MANAGE, "sweep"))
+    # Below the workers: it watches over builds and previews while they drain, and removes what is left after them.
+    yield Service(name="sweep", command=(*MANAGE, "sweep"), floor=1)
 
 
 def _address() -> str:
@@ -132,7 +142,7 @@ def _announce(supervisor: Supervisor, missing: str) -> None:
     if not supervisor.stopping:
         say(f"The portal is ready: {address}   (Ctrl-C stops it)")
         if missing:
-            say(f"Builds have to wait, though: {missing}")
+            say(f"Not everything can be built yet, though: {missing}")
 
 
 def health() -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from urllib.parse import quote
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
 
 from releases.specs import Limits
@@ -25,15 +25,33 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
-def number(name: str, default: float, *, least: float = 1) -> float:
-    """The variable as a number that is not below `least`."""
+def wrong(name: str, wanted: str, value: str) -> ImproperlyConfigured:
+    """The one sentence about a value that cannot be."""
+    return ImproperlyConfigured(f"{name} must be {wanted}, but is “{value}”: correct or unset it.")
+
+
+def number(name: str, default: float, *, least: float = 1, most: float = 1e15) -> float:
+    """The variable as a number that is neither below `least` nor above `most`."""
     value = text(name, str(default))
     try:
-        if (found := float(value)) >= least and found != float("inf"):
+        if least <= (found := float(value)) <= most:
             return found
     except ValueError:
         pass
-    raise ImproperlyConfigured(f"{name} must be a number, at least {least:g}, but is “{value}”: correct or unset it.")
+    at_most = f" and at most {most:g}" if most < 1e15 else ""
+    raise wrong(name, f"a number, at least {least:g}{at_most}", value)
+
+
+def flag(name: str, default: str = "0") -> bool:
+    """The variable as a switch."""
+    if (value := text(name, default)) not in ("0", "1"):
+        raise wrong(name, "0 or 1", value)
+    return value == "1"
+
+
+def place(name: str, default: Path) -> Path:
+    """The variable as a path; a relative one starts beside manage.py, wherever the process was started."""
+    return (BASE_DIR / Path(text(name, str(default))).expanduser()).resolve()
 
 
 def names(name: str, default: str = "", *, separator: str = ",") -> tuple[str, ...]:
@@ -63,12 +81,12 @@ if (dotenv := BASE_DIR / ".env").is_file():
 
 # ---- places ------------------------------------------------------------------------------------------
 
-PORTAL_HOME = Path(text("PORTAL_HOME", str(BASE_DIR / "var"))).expanduser().resolve()
+PORTAL_HOME = place("PORTAL_HOME", BASE_DIR / "var")
 BLOBS_DIR = PORTAL_HOME / "blobs"
 LOGS_DIR = PORTAL_HOME / "logs"
 MIRRORS_DIR = PORTAL_HOME / "mirrors"
 TEMP_DIR = PORTAL_HOME / "tmp"
-LOCAL_REPOSITORIES = Path(text("PORTAL_LOCAL_REPOSITORIES", str(PORTAL_HOME / "demo"))).expanduser().resolve()
+LOCAL_REPOSITORIES = place("PORTAL_LOCAL_REPOSITORIES", PORTAL_HOME / "demo")
 # The address of a unix socket holds 107 bytes: a data folder with a long name has its sockets elsewhere.
 # Not tempfile.gettempdir(): a second terminal with another TMPDIR must find the same sockets.
 RUN_DIR = PORTAL_HOME / "run"
@@ -83,6 +101,12 @@ except OSError as error:
     raise ImproperlyConfigured(
         f"The data folder {PORTAL_HOME} cannot be used ({error.strerror}): set PORTAL_HOME to one you may write to."
     ) from error
+if not re.fullmatch(r"[a-z0-9]{1,32}", PORTAL_INSTANCE):  # it is part of image tags and of containers' names
+    raise wrong(
+        "PORTAL_INSTANCE" if text("PORTAL_INSTANCE") else f"What is kept in {PORTAL_HOME / 'instance'}",
+        "1 to 32 lower-case letters and digits",
+        PORTAL_INSTANCE,
+    )
 
 # ---- the database and the queue ----------------------------------------------------------------------
 
@@ -134,7 +158,13 @@ BUILD_PROXY = {
     if (value := text(f"PORTAL_{name.upper()}") or text(name) or text(name.upper()))
 }
 GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
-STACK_DIRS = (BASE_DIR / "releases" / "stacks", *(Path(folder) for folder in names("PORTAL_STACKS", separator=":")))
+for protocol in GIT_PROTOCOLS:
+    if protocol not in ("https", "ssh", "http", "git", "file"):
+        raise wrong("PORTAL_GIT_PROTOCOLS", "a list of https, ssh, http, git and file", ",".join(GIT_PROTOCOLS))
+STACK_DIRS = (
+    BASE_DIR / "releases" / "stacks",
+    *(BASE_DIR / Path(folder).expanduser() for folder in names("PORTAL_STACKS", separator=":")),
+)
 DEFAULT_STACK = "python3.13-uwsgi"
 PREVIEW_SECONDS = int(number("PORTAL_PREVIEW_SECONDS", 1800))
 LOG_LIMIT_BYTES = int(number("PORTAL_LOG_MB", 20)) * MIB
@@ -149,17 +179,17 @@ RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
 
 # ---- the processes of ./run --------------------------------------------------------------------------
 
-PORT = int(number("PORT", 8000))
+PORT = int(number("PORT", 8000, most=65535))
 BIND = text("PORTAL_BIND", "127.0.0.1")
 WEB_WORKERS = int(number("PORTAL_WEB_WORKERS", 2))
 DRAIN_SECONDS = number("PORTAL_DRAIN_SECONDS", 30, least=0)
 ADMIN_PASSWORD = text("PORTAL_ADMIN_PASSWORD")
 MANAGER_PASSWORD = text("PORTAL_MANAGER_PASSWORD")
-DEMO = text("PORTAL_DEMO", "1") == "1"
+DEMO = flag("PORTAL_DEMO", "1")
 
 # ---- Django ------------------------------------------------------------------------------------------
 
-DEBUG = text("PORTAL_DEBUG") == "1"
+DEBUG = flag("PORTAL_DEBUG")
 ALLOWED_HOSTS = list(names("PORTAL_HOSTS", "localhost,127.0.0.1,[::1]"))
 CSRF_TRUSTED_ORIGINS = list(names("PORTAL_TRUSTED_ORIGINS"))
 ROOT_URLCONF = "portal.urls"
@@ -181,7 +211,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -216,9 +245,8 @@ AUTH_PASSWORD_VALIDATORS = [
 # A browser's cookies ignore the port: two portals on one machine must not sign each other out.
 SESSION_COOKIE_NAME = f"portal_session_{PORTAL_INSTANCE}"
 CSRF_COOKIE_NAME = f"portal_csrf_{PORTAL_INSTANCE}"
-LANGUAGE_COOKIE_NAME = "portal_language"
 # Behind a TLS proxy, which must set X-Forwarded-Proto itself and not pass on what a browser sent.
-HTTPS = text("PORTAL_HTTPS") == "1"
+HTTPS = flag("PORTAL_HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
@@ -239,8 +267,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = [("en", "English")]  # the words are marked for translation; another language needs its catalogue first
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = PORTAL_HOME / "static"
@@ -256,12 +283,15 @@ def is_news(record: logging.LogRecord) -> bool:
     return getattr(getattr(record, "request", None), "path", "") != "/healthz"
 
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+if (LOG_LEVEL := text("PORTAL_LOG_LEVEL", "INFO").upper()) not in LOG_LEVELS:
+    raise wrong("PORTAL_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", LOG_LEVEL)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
-    "root": {"handlers": ["stderr"], "level": text("PORTAL_LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
 }

@@ -28,8 +28,11 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 SETTLED_SECONDS = 30.0
 """A process that lived this long has earned a fresh back-off."""
-STORE_SECONDS = 20.0
-"""The least time that floor 0 has for its end, however short the draining: databases write their last pages."""
+TOP_FLOOR = 2
+"""Where the work is done: what stands here is drained, as long as was said."""
+LOWER_SECONDS = 20.0
+"""The least time that a lower floor has for its end, however short the draining: the sweeper removes what still runs,
+databases write their last pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Service:
 
     name: str
     command: tuple[str, ...]
-    floor: int = 1
+    floor: int = TOP_FLOOR
     stop_signal: signal.Signals = signal.SIGTERM
     log: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -140,7 +143,7 @@ class Supervisor:
         """End everything, the highest floor first: politely, then, when its time is over or at one more signal,
         by force."""
         for floor in sorted({child.service.floor for child in self.children}, reverse=True):
-            patience = self.drain_seconds if floor else max(self.drain_seconds, STORE_SECONDS)
+            patience = self.drain_seconds if floor >= TOP_FLOOR else max(self.drain_seconds, LOWER_SECONDS)
             self._stop_floor([child for child in self.children if child.service.floor == floor], patience)
         self._listen(0)
         self.children.clear()

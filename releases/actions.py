@@ -125,7 +125,7 @@ def request_build(application: Application, ref: Ref | str, *, by: Actor, retry_
 
     Raises `AlreadyUnderWay` when the same commit is being built, `InvalidInput` for a ref that cannot be one.
     """
-    return _request(application, _frozen_ref(application, ref), by=by, retry_of=retry_of)
+    return _request(application, _frozen_ref(ref), by=by, retry_of=retry_of)
 
 
 def rebuild(build: Build, *, by: Actor) -> Build:
@@ -203,13 +203,10 @@ def _request(application: Application, frozen: dict[str, str], *, by: Actor, ret
     return build
 
 
-def _frozen_ref(application: Application, ref: Ref | str) -> dict[str, str]:
+def _frozen_ref(ref: Ref | str) -> dict[str, str]:
+    """A ref that a person saw keeps the commit beside it; one that was typed is resolved once, at checkout."""
     if isinstance(ref, str):
-        ref = git.check_ref(ref.strip())
-        known = _known_ref(application, ref)
-        if known is None:
-            return {"ref": ref}
-        ref = known
+        return {"ref": git.check_ref(ref.strip())}
     return {
         "ref": ref.name,
         "ref_kind": ref.kind,
@@ -219,18 +216,10 @@ def _frozen_ref(application: Application, ref: Ref | str) -> dict[str, str]:
     }
 
 
-def _known_ref(application: Application, name: str) -> Ref | None:
-    """The ref of that name as it was last read: its full name, else a tag, else a branch."""
-    for full_name in (name, f"refs/tags/{name}", f"refs/heads/{name}"):
-        if found := application.refs.filter(full_name=full_name).first():
-            return found
-    return None
-
-
 def _already_building(application: Application, frozen: Mapping[str, str]) -> AlreadyUnderWay:
     same = Build.objects.active().filter(application=application, stack=application.stack)
     commit = frozen.get("commit", "")
-    live = same.filter(commit=commit).first() if commit else same.filter(ref=frozen["ref"]).first()
+    live = (same.filter(commit=commit).first() if commit else None) or same.filter(ref=frozen["ref"]).first()
     if live is None:  # it ended between the refusal and this look
         return AlreadyUnderWay(
             f"{frozen['ref']} of {application} was being built at this moment; press again.",

@@ -7,7 +7,7 @@ from django.urls import URLPattern, path
 from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
 from releases.views import help as guide
 
-ONE = "applications/<str:name>/"
+ONE = "applications/<slug:name>/"
 BUILD = f"{ONE}builds/<int:number>/"
 PREVIEW = f"{BUILD}previews/<int:pk>/"
 

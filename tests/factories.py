@@ -57,19 +57,22 @@ def sha256(seed: str) -> str:
 
 
 def queued_build(
-    app: Application | None = None, *, by: User | None = None, ref: Ref | None = None, **frozen: Any
+    app: Application | None = None, *, by: User | None = None, ref: Ref | str | None = None, **frozen: Any
 ) -> Build:
+    """A build that was asked for; without `ref` it is of a tag that no other active build of the application has."""
     app = app or application()
     number = next(_next)
+    busy = Build.objects.active().filter(application=app, ref="v1.0.0").exists()
+    name = ref if isinstance(ref, str) else f"v1.0.{number}" if busy else "v1.0.0"
     given: dict[str, Any] = {
-        "ref": "v1.0.0",
+        "ref": name,
         "ref_kind": "tag",
-        "ref_full": "refs/tags/v1.0.0",
+        "ref_full": f"refs/tags/{name}",
         "commit": commit(f"build {number}"),
         "subject": "Sort fruit by season",
         "limits": Limits().as_json(),
     }
-    if ref is not None:
+    if isinstance(ref, Ref):
         given.update(ref=ref.name, ref_kind=ref.kind, ref_full=ref.full_name, commit=ref.commit, subject=ref.subject)
     return Build.objects.request(app, by=by, **{**given, **frozen})
 

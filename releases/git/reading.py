@@ -34,7 +34,6 @@ _REF_FIELDS = (
     "*committerdate:unix",
     "*contents:subject",
 )
-_LINK = b"120000"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from rq import get_current_job
 
 from releases.errors import (
@@ -19,6 +19,7 @@ from releases.errors import (
     IllegalTransition,
     LeaseLost,
     SourceUnavailable,
+    StackError,
     WorkshopError,
 )
 from releases.jobs.lease import Lease
@@ -45,7 +46,8 @@ from releases.pipeline.probe import ProbeFailed, probe
 from releases.pipeline.produce import Produced, produce
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
 from releases.stacks import stack as stacks
-from releases.storage import LogWriter, Mask, log_path
+from releases.stacks.stack import Stack
+from releases.storage import LogWriter, Mask, log_path, secret_values
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +57,24 @@ def run_build(build_id: int) -> None:
     build = Build.objects.select_related("application").get(pk=build_id)
     if not build.take_up(worker=_worker_name()):
         return
-    with LogWriter(log_path(build.pk), secrets=_secrets(build)) as log:
+    with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
-        _end(build, outcome, Mask(_secrets(build))(message), log)
+        _end_in_time(build, outcome, Mask(secret_values(build.environment))(message), log)
+
+
+def _end_in_time(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:
+    """Write the end as soon as the database answers; after a lease's time the build is the sweeper's."""
+    until = time.monotonic() + settings.LEASE_SECONDS
+    while True:
+        try:
+            return _end(build, outcome, message, log)
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > until:
+                raise
+            logger.warning("The end of build %s waits for the database: %s", build.pk, error)
+            connection.close()  # one that broke stays broken: the next question opens another
+            time.sleep(1)
 
 
 def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
@@ -67,6 +83,9 @@ def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
         return Outcome.SUCCEEDED, _make_release(build, log, lease)
     except LeaseLost as error:
         return Outcome.WORKER_LOST, error.message
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database did not answer in the middle of build %s: %s", build.pk, error)
+        return Outcome.INTERNAL_ERROR, "The database went away in the middle of this build: press Rebuild."
     except BuildCancelled:
         return Outcome.CANCELLED, _who_cancelled(build)
     except IllegalTransition:  # a verb that met a build which is being cancelled
@@ -115,7 +134,7 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
 
     build.mark_packaging()
     with step(build, StepName.PACKAGE, log):
-        stack = stacks.load(build.stack)
+        stack = _unchanged(stacks.load(build.stack), images)
         image = package(
             build.spec(), source.commit, artifact, stack, images, instance=settings.PORTAL_INSTANCE, bench=bench
         )
@@ -147,6 +166,13 @@ def _stack_images(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> S
         base_image=images.base_id,
     )
     return images
+
+
+def _unchanged(stack: Stack, images: StackImages) -> Stack:
+    """The runner's files must be those of the digest that is frozen on the build."""
+    if stack.digest != images.digest:
+        raise StackError(f"The files of the stack {stack.name} changed while this build went on: press Rebuild.")
+    return stack
 
 
 def _freeze_source(build: Build, source: CheckedOut) -> None:
@@ -216,7 +242,7 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
 
 
 def _keep_probe(build: Build, result: ProbeResult) -> None:
-    hide = Mask(_secrets(build))
+    hide = Mask(secret_values(build.environment))
     build.note(
         probe_status=result.status or None,
         probe_seconds=result.seconds if result.status else None,
@@ -245,16 +271,6 @@ def _who_cancelled(build: Build) -> str:
     asked = build.events.filter(verb="build.cancel_asked").first()
     name = asked.actor_name if asked and asked.actor_name else "the portal"
     return f"Cancelled by {name}; nothing of it was released."
-
-
-def _secrets(build: Build) -> list[str]:
-    """Values that must not stand in a log: those whose names say so."""
-    words = ("SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY", "URI", "URL", "DSN")
-    return [
-        value
-        for name, value in build.environment.items()
-        if len(value) >= 6 and any(word in name.upper() for word in words)
-    ]
 
 
 def _worker_name() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError
 from releases.git import Git
@@ -18,7 +18,7 @@ from releases.pipeline import probe
 from releases.pipeline.prepare import prepare
 from releases.specs import Engine, NeverStop, ProbeResult
 from releases.stacks import stack as stacks
-from releases.storage import LogWriter, preparation_log_path
+from releases.storage import LogWriter, Mask, preparation_log_path, secret_values
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +42,19 @@ def start_preview(preview_id: int) -> None:
     preview = Preview.objects.select_related("build__application", "build__image").get(pk=preview_id)
     if preview.state != PreviewState.ASKED:  # a job that came twice must not boot a running preview anew
         return
+    hide = Mask(secret_values(preview.environment))
     try:
         engine = workbench.connect()
         result = _boot(engine, preview)
         if not result.status:
-            raise BuildFailed(result.message)
+            raise BuildFailed(hide(result.message))
         address = engine.address(preview.container, stacks.load(preview.build.stack).port)
         preview.mark_running(
             address=f"http://{address}",
             status=result.status,
             seconds=result.seconds,
-            body=result.body,
-            message=result.message,
+            body=hide(result.body),
+            message=hide(result.message),
         )
     except IllegalTransition:
         logger.info("Preview %s was stopped while it started", preview.pk)
@@ -71,7 +72,9 @@ def _boot(engine: Engine, preview: Preview) -> ProbeResult:
     name, image = preview.container, preview.build.image.image_id
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
     engine.remove(name)
-    started = probe.boot(engine, name, image, preview.environment, labels, port=port)
+    started = probe.boot(
+        engine, name, image, preview.environment, labels, port=port, memory=preview.build.limits["memory"]
+    )
     return probe.ask(engine, name, port, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk))
 
 
@@ -144,7 +147,7 @@ def _renewing(preparation: Preparation) -> Iterator[None]:
                     preparation.renew_lease()
                 except IllegalTransition:
                     return
-                except DatabaseError as error:
+                except Error as error:
                     logger.warning("The lease of %s could not be renewed: %s", preparation, error)
                     connection.close()
         finally:

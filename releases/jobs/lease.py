@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from releases.errors import BuildCancelled, BuildTimedOut, LeaseLost
 from releases.models import Build, State
@@ -20,6 +20,10 @@ from releases.models import Build, State
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """How often the row is looked at: a cancel is noticed within this time."""
+
+
+GRACE_SECONDS = 120.0
+"""How long after its deadline a build may still be busy with ending itself."""
 
 
 class Lease:
@@ -64,10 +68,18 @@ class Lease:
         self._over.set()
         self._thread.join(timeout=10)
 
+    def _is_overdue(self) -> bool:
+        """The work has not noticed its deadline for so long that it must hang; the sweeper may have the build."""
+        deadline = self._deadline
+        return deadline is not None and time.monotonic() > deadline + GRACE_SECONDS
+
     def _hold(self) -> None:
         held_at = time.monotonic()
         try:
             while not self._over.wait(LOOK_SECONDS):
+                if self._is_overdue():
+                    logger.error("%s is past its time and its work asks no more: its lease is let go", self._build)
+                    return
                 try:
                     if self._build.renew_lease() == State.CANCELLING:
                         self._cancelled.set()
@@ -75,7 +87,7 @@ class Lease:
                 except LeaseLost:
                     self._lost.set()
                     return
-                except DatabaseError as error:
+                except Error as error:
                     logger.warning("The lease of %s could not be renewed: %s", self._build, error)
                     connection.close()
                     if time.monotonic() - held_at > settings.LEASE_SECONDS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -16,11 +17,12 @@ from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
-from releases.errors import EngineError, IllegalTransition, LeaseLost
+from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost
 from releases.jobs import doorbell, steps, workbench
 from releases.models import (
     Application,
@@ -35,7 +37,7 @@ from releases.models import (
     Workshop,
 )
 from releases.specs import ContainerInfo, Engine
-from releases.storage import Blobs, LogWriter, preview_log_path
+from releases.storage import Blobs, LogWriter, preview_log_path, secret_values
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ CANCEL_PATIENCE = timedelta(seconds=6)
 """A worker that has not let go by then is overruled, so that a cancel is over within 10 s."""
 RING_AGAIN_AFTER = timedelta(seconds=10)
 TEMPORARY_SECONDS = 3600.0
+SHUT_DOWN_SECONDS = 10.0
 LOG_DELAY = 0.3
 """Seconds that the engine may take to write down a line which it has stamped with its time."""
 LOST = (
@@ -60,10 +63,9 @@ class Sweeper:
 
     def tick(self) -> None:
         """Every second. An engine that is away is reported by `sweep`; the next tick tries again."""
-        with suppress(EngineError):
-            self._end_cancelled()
-            self._stop_previews()
-            self._copy_preview_logs()
+        self._end_cancelled()
+        self._stop_previews()
+        self._copy_preview_logs()
 
     def sweep(self) -> int:
         """Every 15 s. Says how much was repaired."""
@@ -73,6 +75,7 @@ class Sweeper:
             engine = workbench.connect()
             seen = engine.info()
             info = f"Docker {seen.version}, {seen.storage_driver}"
+            repaired += self._fail_dead_previews(engine)
             repaired += self._remove_containers(engine) + self._remove_images(engine)
         except EngineError as error:
             problem = error.message
@@ -92,27 +95,25 @@ class Sweeper:
 
     def _end_cancelled(self) -> None:
         """Kill the containers of builds that a person cancelled; overrule a worker that does not let go."""
-        cancelling = list(Build.objects.filter(state=State.CANCELLING).select_related("application"))
-        if not cancelling:
-            return
-        with suppress(EngineError):  # an engine that is away keeps no cancel from being over in time
-            for build in cancelling:
-                _remove_containers_of(build)
-        patient = Q(cancel_asked_at__gt=Now() - CANCEL_PATIENCE)
-        overdue = Build.objects.filter(state=State.CANCELLING).exclude(patient)
-        for build in overdue.select_related("application"):
+        cancelling = Build.objects.filter(state=State.CANCELLING).select_related("application")
+        pending = list(cancelling)
+        # First what needs no engine: one that is away or hangs keeps no cancel from being over in time.
+        for build in cancelling.exclude(cancel_asked_at__gt=Now() - CANCEL_PATIENCE):
             with suppress(LeaseLost, IllegalTransition):
                 build.mark_ended(Outcome.CANCELLED, "Cancelled; its worker did not let go, so the portal ended it.")
                 steps.tell_the_end(build)
+        for build in pending:
+            with suppress(EngineError):
+                _remove_containers_of(build)
 
     def _stop_previews(self) -> None:
         for preview in Preview.objects.to_be_stopped().select_related("build__application", "build__image"):
             by_itself = preview.state == PreviewState.RUNNING
-            self._copy_log(preview, last=True)
-            workbench.connect().remove(preview.container)
             minutes = settings.PREVIEW_SECONDS // 60
             message = f"Stopped by itself after {minutes} minutes." if by_itself else "Stopped as asked."
-            with suppress(IllegalTransition):
+            self._copy_log(preview, last=True)
+            with suppress(EngineError, IllegalTransition):
+                workbench.connect().remove(preview.container)
                 preview.mark_stopped(message)
 
     def _copy_preview_logs(self) -> None:
@@ -129,7 +130,7 @@ class Sweeper:
                 preview_log_path(preview.pk).unlink(missing_ok=True)
             self._read_until[preview.pk] = until
             if said:
-                with LogWriter(preview_log_path(preview.pk)) as log:
+                with LogWriter(preview_log_path(preview.pk), secrets=secret_values(preview.environment)) as log:
                     for line in said.splitlines():
                         log.line(line)
 
@@ -180,6 +181,18 @@ class Sweeper:
             logger.warning("Redis does not answer: %s", error)
         return rung
 
+    def _fail_dead_previews(self, engine: Engine) -> int:
+        """Previews whose container ended by itself, or went with the engine: nobody shall be sent to a dead address."""
+        running = list(Preview.objects.filter(state=PreviewState.RUNNING).select_related("build__application"))
+        alive = {container.labels.get(PREVIEW) for container in engine.containers({}) if container.running}
+        dead = [preview for preview in running if str(preview.pk) not in alive]
+        for preview in dead:
+            self._copy_log(preview, last=True)
+            engine.remove(preview.container)
+            with suppress(IllegalTransition):
+                preview.mark_failed("The container ended by itself: its last lines are in the log.")
+        return len(dead)
+
     def _remove_containers(self, engine: Engine) -> int:
         """Containers of ours whose build is over or in another attempt, or whose preview is over."""
         removed = 0
@@ -191,16 +204,59 @@ class Sweeper:
         return removed
 
     def _remove_images(self, engine: Engine) -> int:
-        """Images of builds that ended before their image was recorded."""
+        """Images of builds that ended before their image was recorded.
+
+        An image that a person made FROM one of ours inherits its labels, but never our tag: it is left alone."""
         removed = 0
+        ours = f"release-portal-{settings.PORTAL_INSTANCE}/"
         for image in engine.images({BUILD: ""}):
             key = image.labels.get(BUILD, "")
             if not key.isdigit() or Build.objects.active().filter(pk=int(key)).exists():
                 continue
+            if not image.tags or not all(tag.startswith(ours) for tag in image.tags):
+                continue
             if not Image.objects.filter(image_id=image.image_id).exists():
-                engine.remove_image(image.image_id)
-                removed += 1
+                removed += _is_removed(engine, image.image_id)
         return removed
+
+    # ---- the end of the portal ----------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Stop every preview, and remove what is left of builds: nobody would watch over their time any more.
+
+        To be called when the workers are gone. It returns within `SHUT_DOWN_SECONDS`, whatever hangs; what could not
+        be removed is met by the next portal's sweeper."""
+        thread = threading.Thread(target=self._end_what_runs, name="shutting down", daemon=True)
+        thread.start()
+        thread.join(SHUT_DOWN_SECONDS)
+
+    def _end_what_runs(self) -> None:
+        try:
+            engine = workbench.connect()
+            for preview in Preview.objects.live().select_related("build__application"):
+                self._copy_log(preview, last=True)
+                engine.remove(preview.container)
+                with suppress(IllegalTransition):
+                    preview.mark_stopped("Stopped with the portal.")
+            for container in engine.containers({}):
+                if {BUILD, PREVIEW} & container.labels.keys():
+                    engine.remove(container.name)
+        except (EngineError, DatabaseError, OSError) as error:
+            logger.warning("Not all that runs could be stopped: %s", error)
+        finally:
+            connection.close()
+
+
+def _is_removed(engine: Engine, image_id: str) -> bool:
+    """One image that the engine keeps, because somebody runs it, must not stop the whole sweep."""
+    try:
+        engine.remove_image(image_id)
+    except EngineUnavailable:
+        raise
+    except EngineError as error:
+        logger.info("An image that nobody recorded stays: %s", error)
+        return False
+    return True
 
 
 def _remove_containers_of(build: Build) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.job import Job
@@ -64,7 +64,7 @@ def close_killed_build(job: Job, *_facts: Any) -> None:
         steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
     finally:
         connection.close()

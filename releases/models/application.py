@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -180,10 +181,13 @@ class Application(models.Model):
     def entry_point(self) -> str:
         return self.layout.entry_point
 
+    def mirror_of(self, repository: str) -> str:
+        """The bare mirror of one address, so that no commit of an earlier address is taken for the new one's."""
+        return f"{self.pk}-{hashlib.sha256(repository.encode()).hexdigest()[:8]}.git"
+
     @property
     def mirror(self) -> str:
-        """The name of its bare mirror; by key, because a name may be given again after a mistake is removed."""
-        return f"{self.pk}.git"
+        return self.mirror_of(self.repository)
 
     @property
     def refs_are_being_read(self) -> bool:

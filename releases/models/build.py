@@ -174,8 +174,8 @@ class Build(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["application", "ref", "stack"],
-                condition=~Q(state="finished") & Q(commit=""),
-                name="build_one_active_per_typed_ref",
+                condition=~Q(state="finished"),
+                name="build_one_active_per_ref",
             ),
             models.CheckConstraint(
                 condition=Q(state="finished", finished_at__isnull=False)
@@ -254,7 +254,7 @@ class Build(models.Model):
             application=self.application.name,
             number=self.number,
             repository=self.repository,
-            mirror=self.application.mirror,
+            mirror=self.application.mirror_of(self.repository),
             ref=self.ref,
             ref_full=self.ref_full,
             commit=self.commit,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -40,7 +41,7 @@ class RefQuerySet(models.QuerySet["Ref"]):
             ref = known.pop(remote.full_name, None) or Ref(application=application, first_seen_at=now)
             ref.take(remote, now=now)
         self.filter(pk__in=[ref.pk for ref in known.values()]).delete()
-        Application.objects.filter(pk=application.pk).update(refs_read_at=now, refs_error="")
+        Application.objects.filter(pk=application.pk).update(refs_read_at=Now(), refs_error="")
 
 
 class Ref(models.Model):

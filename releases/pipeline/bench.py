@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from releases.errors import EngineError
 from releases.git import Git
 from releases.specs import Engine, Output, Stop
 from releases.storage import Blobs
@@ -42,11 +43,14 @@ class Bench:
 
 @contextmanager
 def thrown_away(engine: Engine, name: str) -> Iterator[str]:
-    """A container that is gone afterwards, whatever happened."""
+    """A container that is gone afterwards, whatever happened; the sweeper gets one that cannot be removed now."""
     try:
         yield name
-    finally:
-        engine.remove(name)
+    except BaseException:
+        with suppress(EngineError):  # what went wrong inside is what is told
+            engine.remove(name)
+        raise
+    engine.remove(name)
 
 
 def labels_of(build_id: int, attempt: int, role: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Step 3: `app.tar.gz` comes out of the stopped builder, is hashed and inspected on the way, and is published.
+"""Step 3: `app.tar.gz` comes out of the stopped builder, is hashed on the way, inspected, and then published.
 
 The archive is never extracted: its members are read as a stream, with bounds on bytes, members and ratio, because
 2 MB of gzip can hold 2 GiB (measured).
@@ -10,6 +10,7 @@ import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from releases.errors import BuildFailed, LimitExceeded
 from releases.pipeline.bench import Bench
@@ -25,12 +26,13 @@ RATIO_FROM = 64 * 1024**2
 
 def collect(container: str, *, limit: int, bench: Bench) -> BuiltFile:
     """Keep the builder's result. Raises `BuildFailed` for what is not one good archive, `StorageError` for our disk."""
-    kept = bench.blobs.put(
-        bench.engine.take_file(container, f"/shared/{NAME}", limit=limit), limit=limit, stop=bench.stop
-    )
-    with bench.blobs.open(kept.sha256) as file:
-        members, unpacked = inspect(file.read, compressed=kept.size, stop=bench.stop)
-    bench.output(f"{NAME}: {kept.size:,} bytes, {members:,} members, {unpacked:,} bytes unpacked")
+
+    def judge(file: BinaryIO, size: int) -> None:
+        members, unpacked = inspect(file.read, compressed=size, stop=bench.stop)
+        bench.output(f"{NAME}: {size:,} bytes, {members:,} members, {unpacked:,} bytes unpacked")
+
+    pieces = bench.engine.take_file(container, f"/shared/{NAME}", limit=limit)
+    kept = bench.blobs.put(pieces, limit=limit, stop=bench.stop, judge=judge)
     bench.output(f"sha256 {kept.sha256}")
     return BuiltFile(name=NAME, sha256=kept.sha256, size=kept.size)
 
@@ -42,7 +44,7 @@ def inspect(read: Callable[[int], bytes], *, compressed: int, stop: Stop) -> tup
     stream = _Bounded(_unzip(read), compressed, stop)
     members, seen = 0, set()
     try:
-        with tarfile.open(fileobj=io.BufferedReader(stream, 256 * 1024), mode="r|") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(stream, 256 * 1024), mode="r|", tarinfo=_Header) as archive:
             for member in archive:
                 members += 1
                 if members > MAX_MEMBERS:
@@ -58,6 +60,21 @@ def inspect(read: Callable[[int], bytes], *, compressed: int, stop: Stop) -> tup
             f"{NAME} lacks {', '.join(sorted(missing))}: the builder must pack the folder /app with its environment."
         )
     return members, stream.unpacked
+
+
+MAX_HEADER = 1024**2
+
+
+class _Header(tarfile.TarInfo):
+    """Refuses a header that is itself a bomb: `tarfile` reads a pax header or a long name into memory as a whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:  # the one place that sees it before it is read
+        if self.type in (*tarfile.SUPPORTED_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+            special = self.type not in tarfile.REGULAR_TYPES and self.type != tarfile.GNUTYPE_SPARSE
+            if special and self.size > MAX_HEADER:
+                raise LimitExceeded(f"{NAME} holds a header of {self.size:,} bytes: no name or attribute is that long.")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # typeshed leaves it out
+        return member
 
 
 WANTED = frozenset({"app/env/bin/python"})

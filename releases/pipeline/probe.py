@@ -13,7 +13,6 @@ from releases.storage.cleaning import clean, without_colours
 
 PATIENCE = 30.0
 """Seconds that an application may take until its first answer."""
-MEMORY = 512 * 1024 * 1024
 BODY_LIMIT = 2000
 
 
@@ -22,7 +21,9 @@ def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, port: int) -> Pro
     name = f"{spec.container}-probe"
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
-        started = boot(bench.engine, name, image.image_id, spec.environment, labels, port=port)
+        started = boot(
+            bench.engine, name, image.image_id, spec.environment, labels, port=port, memory=spec.limits.memory
+        )
         bench.output(f"Container started, asking GET {spec.probe_path}")
         result = ask(bench.engine, name, port, spec.probe_path, started=started, stop=bench.stop)
         for line in bench.engine.output(name, limit=8192).splitlines():
@@ -45,7 +46,14 @@ class ProbeFailed(BuildFailed):
 
 
 def boot(
-    engine: Engine, name: str, image: str, environment: Mapping[str, str], labels: Mapping[str, str], *, port: int
+    engine: Engine,
+    name: str,
+    image: str,
+    environment: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    port: int,
+    memory: int,
 ) -> float:
     """Start a container of a runtime image with its port published; the moment of the start by the monotonic clock."""
     engine.create(
@@ -54,7 +62,7 @@ def boot(
             image=image,
             labels=labels,
             environment=environment,
-            memory=MEMORY,
+            memory=memory,
             cpus=1.0,
             pids=128,
             publish=port,
@@ -97,12 +105,23 @@ def _get(address: str, path: str) -> tuple[int, str, bytes] | None:
     try:
         connection.request("GET", path, headers={"Host": "localhost", "User-Agent": "release-portal-probe"})
         response = connection.getresponse()
-        return response.status, response.reason, response.read(BODY_LIMIT * 4)
+        return response.status, response.reason, _head(response, time.monotonic() + 10)
     except (OSError, http.client.HTTPException):
         time.sleep(0.05)
         return None
     finally:
         connection.close()
+
+
+def _head(response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The beginning of an answer. One that drips is cut when its time is over, so that it holds up no worker."""
+    head = b""
+    while len(head) < BODY_LIMIT * 4 and time.monotonic() < deadline:
+        piece = response.read1(BODY_LIMIT * 4 - len(head))
+        if not piece:
+            break
+        head += piece
+    return head
 
 
 def _answered(engine: Engine, name: str, path: str, answer: tuple[int, str, bytes], seconds: float) -> ProbeResult:

@@ -33,6 +33,8 @@ USER = "10001:10001"
 SHARED = "/shared"
 CA_NAME = "ca-certificates.pem"
 REPORT_LIMIT = 32 * 1024 * 1024
+MAX_PACKAGES = 10_000
+"""More than any environment has: the report is written by the build, which could write anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _packages(bench: Bench, name: str) -> tuple[Package, ...]:
     if not isinstance(report, dict) or not isinstance(report.get("install"), list):
         bench.output("Warning: pip left no readable report, so the packages of this build are not known")
         return ()
-    found = {package.name: package for entry in report["install"] if (package := _package(entry))}
+    found = {package.name: package for entry in report["install"][:MAX_PACKAGES] if (package := _package(entry))}
     return tuple(found[key] for key in sorted(found))
 
 

@@ -7,7 +7,7 @@ while it is written. The three `…_log_path` functions say where a log lies.
 from __future__ import annotations
 
 from releases.storage.blobs import Blobs
-from releases.storage.cleaning import Mask, clean
+from releases.storage.cleaning import Mask, clean, secret_values
 from releases.storage.log import BuildLog, LogLine
 from releases.storage.paths import log_path, preparation_log_path, preview_log_path
 from releases.storage.writer import LogWriter
@@ -22,4 +22,5 @@ __all__ = [
     "log_path",
     "preparation_log_path",
     "preview_log_path",
+    "secret_values",
 ]

@@ -12,10 +12,11 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from releases.errors import LimitExceeded, StorageError, StorageFull
 from releases.specs import BuiltFile, NeverStop, Stop
@@ -35,14 +36,24 @@ class Blobs:
         self._temporary = root / "tmp"
 
     def put(
-        self, chunks: Iterable[bytes], *, limit: int | None = None, stop: Stop | None = None, name: str = ""
+        self,
+        chunks: Iterable[bytes],
+        *,
+        limit: int | None = None,
+        stop: Stop | None = None,
+        name: str = "",
+        judge: Callable[[BinaryIO, int], None] | None = None,
     ) -> BuiltFile:
         """Keep these bytes under their digest; `name` is only carried into the answer.
 
-        Raises `LimitExceeded` above `limit` bytes, `StorageFull`, `StorageError`; what `chunks` and `stop` raise
+        `judge` is given the whole file and its size before it gets its name, and refuses it by raising. Raises
+        `LimitExceeded` above `limit` bytes, `StorageFull`, `StorageError`; what `chunks`, `stop` and `judge` raise
         goes on. Nothing is left behind then."""
         with self._beside() as (descriptor, temporary):
             sha256, size = self._copy(chunks, descriptor, limit, stop or NeverStop())
+            if judge is not None:
+                with temporary.open("rb") as file:
+                    judge(file, size)
             with _told(self.root):
                 os.fchmod(descriptor, 0o444)
                 os.fsync(descriptor)

@@ -6,7 +6,7 @@ Masking is a courtesy, not a wall: an encoded secret is not found. The wall is t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 LONGEST_LINE = 8 * 1024
 """Bytes of one line that are kept."""
@@ -55,6 +55,14 @@ def cut(text: str, most: int = LONGEST_LINE) -> str:
     kept = _BROKEN_COLOUR.sub("", data[:most].decode("utf-8", "ignore"))
     reset = "\x1b[0m" if "\x1b" in kept else ""
     return f"{kept}{reset} … (the line is cut here, after {most:,} bytes)"
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Values that must not stand in a log: those whose names say so."""
+    words = ("SECRET", "PASSWORD", "PASSWD", "TOKEN", "KEY", "URI", "URL", "DSN")
+    return [
+        value for name, value in environment.items() if len(value) >= 6 and any(word in name.upper() for word in words)
+    ]
 
 
 class Mask:

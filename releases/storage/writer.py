@@ -44,6 +44,7 @@ class LogWriter:
         self._tail: deque[bytes] = deque()
         self._tail_size = self._dropped_lines = self._dropped_bytes = 0
         self._tails_left = MOST_TAILS
+        self._is_over = False
         self._lost = 0
         self._step = ""
         self._descriptor = -1
@@ -90,6 +91,9 @@ class LogWriter:
         self._started -= before[0].seconds if before else 0.0
         self._size = log.size
         self._torn = log.is_torn
+        if self._size > self._head_bytes:  # it is full and says so; the sweeper goes on with a preview's every second
+            self._is_over = self._size > self._head_bytes + (MOST_TAILS + 1) * self._tail_bytes
+            self._head_bytes = 0
 
     # ---- with the lock held ------------------------------------------------------------------------
 
@@ -115,7 +119,9 @@ class LogWriter:
             self._dropped_lines += 1
 
     def _write_tail(self) -> None:
-        if self._dropped_lines:
+        if self._is_over:
+            self._tail.clear()
+        elif self._dropped_lines:
             seconds = self._tail[0].split(b"\t", 1)[0].decode()
             told = f"… {self._dropped_lines:,} lines ({self._dropped_bytes:,} bytes) of the log were cut here …"
             self._append(f"{seconds}\t{told}\n".encode())

@@ -152,7 +152,7 @@ def create_build(request: HttpRequest, name: str) -> HttpResponseBase:
     if request.method != "POST":
         return redirect(application)
     ref, seen = request.POST.get("ref", "").strip(), request.POST.get("commit", "")
-    known = application.refs.filter(full_name=ref).first() if seen else None
+    known = application.refs.filter(full_name=ref).first() if seen and ref.isprintable() else None
     if seen and (known is None or known.commit != seen):
         messages.warning(request, changed_meanwhile(ref, known))
         return redirect(f"{application.get_absolute_url()}?{urlencode({'kind': known.kind if known else 'tag'})}")

@@ -45,7 +45,7 @@ MEANINGS: dict[Outcome, Promise | str] = {
     Outcome.WORKER_LOST: _("Ours: the worker stopped in the middle. Nothing half-made is left; press Rebuild."),
     Outcome.ENGINE_UNAVAILABLE: _("Ours: the container engine did not answer. The Workers page says what mends it."),
     Outcome.SOURCE_UNAVAILABLE: _(
-        "Ours or the host's: the repository could not be reached. Try again, or check its address."
+        "Ours or the host's: the repository or the package index could not be reached. Try again, or check the address."
     ),
     Outcome.INTERNAL_ERROR: _(
         "Ours: the portal itself failed. Press Rebuild; if it repeats, show an operator the log."

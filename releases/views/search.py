@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
@@ -31,7 +31,7 @@ def matching(filters: Mapping[str, Any]) -> BuildQuerySet:
     if filters.get("from"):
         builds = builds.filter(created_at__gte=datetime.combine(filters["from"], time.min, UTC))
     if filters.get("to"):
-        builds = builds.filter(created_at__lt=datetime.combine(filters["to"], time.min, UTC) + timedelta(days=1))
+        builds = builds.filter(created_at__lte=datetime.combine(filters["to"], time.max, UTC))
     if filters.get("q"):
         builds = builds.filter(by_words(filters["q"].strip()))
     return builds

@@ -104,7 +104,7 @@ def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
 def log(request: HttpRequest, name: str) -> HttpResponse:
     """The log of the newest preparation; `?preparation=` names an earlier one, so that a page never mixes two."""
     wanted = request.GET.get("preparation", "")
-    found = Preparation.objects.filter(stack=name)
+    found = Preparation.objects.filter(stack=known(name).name)
     preparation = found.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 16 else found.first()
     if preparation is None:
         raise Http404(_("The stack %(name)s has not been prepared yet, so there is no log.") % {"name": name})

@@ -101,20 +101,21 @@ def test_after_the_end_the_same_commit_may_be_built_again(marta: User) -> None:
     assert actions.request_build(app, ref, by=marta).number == 2
 
 
-@pytest.mark.parametrize("typed", ["v1.0.0", "refs/tags/v1.0.0", "  v1.0.0 "])
-def test_typed_name_of_a_known_ref_is_that_ref(typed: str) -> None:
+@pytest.mark.parametrize("typed", ["main", "refs/heads/main", "  main "])
+def test_typed_ref_is_what_it_will_be_at_checkout_not_what_was_last_read(typed: str) -> None:
+    app = factories.application()
+    factories.ref(app, "main", kind="branch")
+    build = actions.request_build(app, typed, by=None)
+    assert (build.ref, build.ref_full, build.commit) == (typed.strip(), "", "")
+
+
+def test_ref_is_built_once_at_a_time_whether_it_was_seen_or_typed() -> None:
     app = factories.application()
     ref = factories.ref(app, "v1.0.0")
-    build = actions.request_build(app, typed, by=None)
-    assert (build.ref_full, build.commit) == ("refs/tags/v1.0.0", ref.commit)
-
-
-def test_a_tag_goes_before_a_branch_of_the_same_name() -> None:
-    app = factories.application()
-    factories.ref(app, "v1", kind="branch")
-    factories.ref(app, "v1", commit="1" * 40)
-    assert actions.request_build(app, "v1", by=None).ref_kind == "tag"
-    assert actions.request_build(app, "refs/heads/v1", by=None).ref_kind == "branch"
+    first = actions.request_build(app, "v1.0.0", by=None)
+    with pytest.raises(AlreadyUnderWay, match="as #1") as refused:
+        actions.request_build(app, ref, by=None)
+    assert refused.value.key == first.pk
 
 
 def test_typed_ref_that_is_not_known_yet_is_resolved_at_checkout() -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 SLOW_SETUP = b"""
 import time
 from setuptools import setup
-time.sleep(8)  # pip runs this up to three times
+time.sleep(5)  # pip runs this up to three times
 setup(name='slow', version='1')
 """
 SLOW = {"app/app.py": SERVE, "slow/setup.py": SLOW_SETUP, "requirements.txt": b"./slow\n"}

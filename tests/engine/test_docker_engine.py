@@ -46,6 +46,10 @@ def test_container_has_no_capability_and_gains_none(run: Run) -> None:
     assert [line.split()[1] for line in lines] == ["0" * 16, "0" * 16, "1"]
 
 
+def test_container_with_more_processors_than_there_are_gets_all_of_them(run: Run) -> None:
+    assert run("echo works", cpus=4096.0)[0] == ["works"]
+
+
 def test_container_runs_as_the_user_asked_for(run: Run) -> None:
     assert run("id -u; id -g", user="10001:10001")[0] == ["10001", "10001"]
 

@@ -6,10 +6,12 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from releases.jobs import build as building
@@ -89,13 +91,14 @@ def odd_archive() -> bytes:
     ],
 )
 def test_build_takes_nothing_but_one_good_archive(
-    artifact: bytes | Special, words: str, build: Build, engine: FakeEngine
+    artifact: bytes | Special, words: str, build: Build, engine: FakeEngine, home: Path
 ) -> None:
     engine.on_run(shop.BUILDER, Script(files=shop.left_behind(artifact)))
     run(build)
     assert_ended(build, Outcome.FAILED, words)
     assert results(build) == {"checkout": "succeeded", "produce": "succeeded", "collect": "failed"}
     assert (build.artifact, build.image) == (None, None)
+    assert kept_files(home) == []
     assert_nothing_left(engine)
 
 
@@ -296,4 +299,29 @@ def test_build_that_meets_a_defect_says_so_without_a_traceback(
     assert "a secret detail" not in build.message
     assert "a secret detail" in caplog.text  # for the operator
     assert results(build)["collect"] == "failed"
+    assert_nothing_left(engine)
+
+
+def test_build_whose_connection_to_the_database_breaks_says_so(
+    build: Build, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_given: object, **_named: object) -> NoReturn:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        raise AssertionError("the connection held")
+
+    monkeypatch.setattr(building, "collect", cut_off)
+    run(build)
+    assert_ended(build, Outcome.INTERNAL_ERROR, "The database went away", "press Rebuild")
+    assert results(build)["collect"] == "failed"
+    assert_nothing_left(engine)
+
+
+def test_build_whose_stack_changes_while_it_goes_on_is_not_packaged(
+    build: Build, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = building._stack_images
+    monkeypatch.setattr(building, "_stack_images", lambda *given: replace(real(*given), digest="0" * 64))
+    assert_ended(run(build), Outcome.INTERNAL_ERROR, "changed while this build went on", "press Rebuild")
+    assert build.image is None
     assert_nothing_left(engine)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django_rq
 import pytest
+from django.conf import settings
 from django.utils import timezone
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -227,12 +228,15 @@ def test_sweep_removes_images_that_nobody_recorded(app: Application, engine: Fak
     over, live = typed(app, "v1.0.0"), typed(app, "main")
     over.mark_cancelling(by=None)
     live.take_up(worker="forge")
-    kept = engine.add_image("kept", labels=of(engine, live))
-    lost = engine.add_image("lost", labels=of(engine, over))
+    ours = f"release-portal-{settings.PORTAL_INSTANCE}/shop"
+    kept = engine.add_image(f"{ours}:main-2", labels=of(engine, live))
+    lost = engine.add_image(f"{ours}:v1.0.0-1", labels=of(engine, over))
+    by_hand = engine.add_image("shop-with-a-shell", labels=of(engine, over))
     stack = engine.image(stacks.load(shop.STACK).builder_tag)
     assert Sweeper().sweep() == 1
     assert engine.image(lost.image_id) is None
     assert engine.image(kept.image_id) is not None
+    assert engine.image(by_hand.image_id) is not None  # made FROM ours by a person: it inherits the labels
     assert stack is not None
     assert engine.image(stack.image_id) is not None
 

@@ -89,6 +89,14 @@ def test_tick_copies_each_line_of_a_preview_once(preview: Preview, engine: FakeE
     assert log_of(preview) == ["spawned uWSGI worker 1", "GET / 200", "GET / 200", "GET /about 404"]
 
 
+def test_tick_hides_in_the_log_what_the_environment_keeps_from_viewers(build: Build, engine: FakeEngine) -> None:
+    preview = actions.request_preview(run(build), environment={"API_TOKEN": "not-to-be-seen"}, by=None)
+    desk.start_preview(preview.pk)
+    say(engine, preview, "the token is not-to-be-seen")
+    Sweeper().tick()
+    assert "the token is ********" in log_of(preview)
+
+
 def test_tick_copies_a_line_once_that_is_printed_while_it_looks(
     preview: Preview, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,7 @@ def test_message_longer_than_its_column_is_cut() -> None:
 
 def test_numbers_run_per_application() -> None:
     first, second = factories.application(), factories.application()
-    numbers = [factories.queued_build(app).number for app in (first, first, second, first)]
+    numbers = [factories.queued_build(app, ref=f"v{n}").number for n, app in enumerate((first, first, second, first))]
     assert numbers == [1, 2, 1, 3]
 
 

@@ -135,17 +135,17 @@ def test_a_package_with_no_digest_is_refused_and_one_without_is_taken() -> None:
 def test_one_active_build_per_commit_and_stack() -> None:
     build = factories.queued_build()
     with pytest.raises(IntegrityError, match="build_one_active_per_commit"), transaction.atomic():
-        factories.queued_build(build.application, commit=build.commit)
-    factories.queued_build(build.application)  # another commit
+        factories.queued_build(build.application, ref="main", commit=build.commit)
+    factories.queued_build(build.application, ref="next")  # another commit
     factories.queued_build(commit=build.commit)  # another application
     build.mark_cancelling(by=None)
-    factories.queued_build(build.application, commit=build.commit)  # the first is over
+    factories.queued_build(build.application, ref="main", commit=build.commit)  # the first is over
 
 
-def test_one_active_build_per_typed_ref() -> None:
+def test_one_active_build_per_ref() -> None:
     app = factories.application()
     build = typed_build(app, "main")
-    with pytest.raises(IntegrityError, match="build_one_active_per_typed_ref"), transaction.atomic():
+    with pytest.raises(IntegrityError, match="build_one_active_per_ref"), transaction.atomic():
         typed_build(app, "main")
     typed_build(app, "next")
     build.mark_cancelling(by=None)
@@ -154,7 +154,7 @@ def test_one_active_build_per_typed_ref() -> None:
 
 def test_one_number_once() -> None:
     build = factories.queued_build()
-    other = factories.queued_build(build.application)
+    other = factories.queued_build(build.application, ref="main")
     with pytest.raises(IntegrityError, match="build_number_once"), transaction.atomic():
         Build.objects.filter(pk=other.pk).update(number=build.number)
 

@@ -205,6 +205,12 @@ def test_build_release_of_a_tag_that_moved_meanwhile_starts_nothing(manager: Cli
     assert not Build.objects.exists()
 
 
+def test_build_release_of_what_no_database_takes_starts_nothing(manager: Client, shop: Application) -> None:
+    response = manager.post(NEW_BUILD, {"ref": "refs/tags/v1\0", "commit": "1" * 40}, follow=True)
+    assert "is no longer in the repository, so nothing was started" in words(response)
+    assert not Build.objects.exists()
+
+
 def test_build_release_twice_leads_to_the_one_build(manager: Client, shop: Application) -> None:
     (tag,) = tags(shop, 1)
     asked = {"ref": tag.full_name, "commit": tag.commit}

@@ -82,7 +82,9 @@ def test_artifact_download_is_recorded_with_who(manager: Client, build: Build) -
     assert [event.actor_name for event in events(build, "artifact.downloaded")] == ["marta", "marta"]
 
 
-@pytest.mark.parametrize("known", [f'"{SHA256}"', f'W/"{SHA256}"', f'"other", "{SHA256}"', "*"])
+@pytest.mark.parametrize(
+    "known", [f'"{SHA256}"', f'W/"{SHA256}"', f'"other", "{SHA256}"', "*"], ids=["same", "weak", "among", "any"]
+)
 def test_artifact_that_is_known_is_not_sent_again(manager: Client, build: Build, known: str) -> None:
     answer = manager.get(address(build), headers={"If-None-Match": known, "Range": "bytes=0-9"})
     assert (answer.status_code, answer.content) == (304, b"")

@@ -74,8 +74,12 @@ def test_viewer_may_see_but_not_act(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["/nowhere", "/applications/none/", "/applications/none/builds/1/", "/stacks/none/"]
-)
+    "address",
+    [
+        "/nowhere", "/applications/none/", "/applications/none/builds/1/", "/stacks/none/",
+        "/applications/%00/", "/applications/%00/builds/1/", "/stacks/%00/", "/stacks/%00/log",
+    ],
+)  # fmt: skip
 def test_unknown_address_is_a_page_of_ours(manager: Client, address: str) -> None:
     page = see(manager, address, 404)
     assert "Not found" in page

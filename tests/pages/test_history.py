@@ -74,6 +74,7 @@ def test_history_filters_by_day(manager: Client) -> None:
     assert found(manager, **{"from": before}) == ["shop #1"]
     assert found(manager, to=before) == ["shop #2"]
     assert found(manager, **{"from": today, "to": today}) == ["shop #1"]
+    assert found(manager, to="9999-12-31") == ["shop #2", "shop #1"]
 
 
 def test_history_finds_what_a_person_has_in_hand(manager: Client) -> None:

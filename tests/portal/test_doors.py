@@ -41,3 +41,9 @@ def test_the_queue_has_no_door(admin_client: Client) -> None:
     assert admin_client.get("/admin/").status_code == 200
     for address in ("/admin/django_rq/dashboard/", "/admin/django_rq/", "/django-rq/"):
         assert admin_client.get(address).status_code == 404
+
+
+def test_the_portal_speaks_english_alone_whatever_a_browser_prefers(client: Client, db: None) -> None:
+    answer = client.post("/accounts/login/", {"username": "", "password": ""}, headers={"Accept-Language": "es"})
+    assert 'lang="en"' in answer.text
+    assert "This field is required." in answer.text

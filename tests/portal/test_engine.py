@@ -11,8 +11,16 @@ from pathlib import Path
 
 import docker
 import pytest
+from django.conf import settings
+from pytest_django.fixtures import Settings
 
-from portal.setup import SetupFailed, base_image, engine
+from portal.setup import SetupFailed, base_image, engine, packages, redis_server
+
+
+@pytest.fixture
+def settings_of_portal(settings: Settings) -> Settings:
+    """For changes; the name `settings` is here what the portal itself imports by it."""
+    return settings
 
 
 def test_engine_elsewhere_that_is_away_is_not_replaced_by_one_here() -> None:
@@ -27,7 +35,9 @@ def test_engine_address_that_is_nonsense_is_one_sentence() -> None:
         engine.ensure("gopher://engine", may_install=False)
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", str(2**22 + 1), str(os.getpid())])
+@pytest.mark.parametrize(
+    "content", ["", "nonsense", str(2**22 + 1), str(os.getpid())], ids=["empty", "nonsense", "nobody", "other"]
+)
 def test_engine_pid_that_is_no_living_dockerd_is_forgotten(tmp_path: Path, content: str) -> None:
     file = tmp_path / "docker.pid"
     file.write_text(content)
@@ -72,3 +82,88 @@ def test_engine_takes_an_image_from_a_tar_of_files(tmp_path: Path) -> None:
 def test_base_image_that_is_there_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     base_image.ensure("", may_install=False)
     assert capsys.readouterr().out == ""
+
+
+def own_stack(root: Path, base: str, *, name: str = "own", suite: str = "") -> None:
+    """A site's stack that starts from that base."""
+    shutil.copytree(settings.STACK_DIRS[0] / settings.DEFAULT_STACK, root / name)
+    for file in ("stack.toml", "builder/Dockerfile", "runner/Dockerfile"):
+        text = (root / name / file).read_text()
+        text = text.replace("debian:trixie-slim", base).replace('suite = "trixie"', f'suite = "{suite}"')
+        (root / name / file).write_text(text)
+
+
+@pytest.mark.engine
+def test_base_of_every_stack_is_wanted_and_what_cannot_be_had_is_one_sentence_each(
+    tmp_path: Path, settings_of_portal: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = "127.0.0.1:1/team/nothing:1"
+    own_stack(tmp_path, base)
+    (tmp_path / "broken" / "builder").mkdir(parents=True)
+    settings_of_portal.STACK_DIRS = (*settings.STACK_DIRS, tmp_path)
+    with pytest.raises(SetupFailed) as refusal:
+        base_image.ensure("", may_install=False)
+    assert str(refusal.value) == (
+        f"The stack broken has no file stack.toml: add it to {tmp_path / 'broken'}. "
+        f"The base image {base} is missing: run “docker pull {base}” where a registry answers,"
+        " or name the suite that it can be made of in the stack's stack.toml."
+    )
+    assert f"Pulling the base image {base}." in capsys.readouterr().out
+
+
+@pytest.mark.engine
+def test_base_is_made_of_the_suite_that_its_stack_names(
+    tmp_path: Path, settings_of_portal: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_stack(tmp_path / "stacks", "127.0.0.1:1/team/sid:1", suite="sid")
+    settings_of_portal.STACK_DIRS = (tmp_path / "stacks",)
+    program = tmp_path / "bin" / "mmdebstrap"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >{tmp_path}/asked\neval "archive=\\${{$#}}"\ntar cf "$archive" -C {tmp_path} bin\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    client = docker.from_env()
+    try:
+        base_image.ensure("", may_install=False)
+        assert client.images.get("127.0.0.1:1/team/sid:1").labels == base_image.LABELS
+        assert (tmp_path / "asked").read_text().split()[-2] == "sid"
+    finally:
+        client.images.remove("127.0.0.1:1/team/sid:1", force=True)
+        client.close()
+
+
+def test_program_that_is_missing_is_one_sentence_with_its_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupFailed) as refusal:
+        packages.need("git", "to read repositories", may_install=False)
+    assert str(refusal.value) == (
+        "git is not on this machine, which the portal needs to read repositories:"
+        " install it (Debian, Ubuntu: sudo apt-get install git)."
+    )
+
+
+def test_program_that_is_missing_is_installed_by_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def script(name: str, text: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+
+    script("apt-cache", "echo 'Candidate: 1'")
+    script(
+        "apt-get", f'case "$*" in *install*git*) echo "#!/bin/sh" >{tmp_path}/git; /bin/chmod +x {tmp_path}/git ;; esac'
+    )
+    monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    packages.need("git", "to read repositories", may_install=True)
+    assert "Installing from the distribution's packages: git (--no-install" in capsys.readouterr().out
+    packages.need("git", "to read repositories", may_install=False)
+
+
+def test_redis_of_the_wheel_needs_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    redis_server.ensure(may_install=False)

@@ -149,6 +149,15 @@ def test_flood_of_steps_stays_bounded(path: Path) -> None:
     assert sum(line.begins_step for line in BuildLog(path).lines()) == 30
 
 
+def test_full_log_that_is_gone_on_with_stays_bounded(path: Path) -> None:
+    for _ in range(60):
+        with LogWriter(path, limit=100_000) as writer:
+            for _ in range(200):
+                writer.line("x" * 50)
+    assert path.stat().st_size <= 120_000
+    assert sum("The log is full here" in text for text in texts(path)) == 1
+
+
 def test_limit_comes_from_the_settings(path: Path, settings: Settings) -> None:
     settings.LOG_LIMIT_BYTES = 10_000
     with LogWriter(path) as writer:

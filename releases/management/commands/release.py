@@ -47,7 +47,7 @@ class Command(PlainCommand):
             sys.exit(FAILED)
 
     def _application(self, name: str) -> Application:
-        found = Application.objects.filter(name=name).first()
+        found = Application.objects.filter(name=name).first() if name.isprintable() else None
         if found is None:
             self.refuse(unknown(name))
         return found

@@ -1,4 +1,6 @@
-"""`manage.py sweep`: the sweeper, until it is told to stop; `--once` makes one round and says what it repaired."""
+"""`manage.py sweep`: the sweeper, until it is told to stop; `--once` makes one round and says what it repaired.
+
+SIGTERM is the end of the whole portal: what still runs in the engine is removed. Ctrl-C ends the sweeper alone."""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import logging
 import signal
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -30,9 +33,17 @@ class Command(BaseCommand):
             self.stdout.write(f"repaired: {sweeper.sweep()}")
             return
         over = threading.Event()
+        told: list[int] = []
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            told.append(number)
+            over.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: over.set())
+            signal.signal(number, end)
         self._go_on(sweeper, over)
+        if signal.SIGTERM in told:
+            sweeper.shut_down()
 
     def _go_on(self, sweeper: Sweeper, over: threading.Event) -> None:
         swept = float("-inf")
