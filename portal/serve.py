@@ -38,7 +38,7 @@ def serve(*, may_install: bool) -> int:
             _announce(supervisor, missing)
             supervisor.run()
             say(
-                "Stopping: what is being built is finished first, then the previews are ended; Ctrl-C again waits for none."
+                "Stopping: what is being built is finished first, then previews are ended; Ctrl-C again waits for none."
             )
     say("Stopped, with its database and its queue. The container engine goes on: others may use it.")
     return 0

@@ -106,7 +106,9 @@ def test_settings_page_gives_the_true_defaults(tmp_path: Path) -> None:
 
 def test_settings_number_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     done = read("s.PORT", tmp_path, PORT="eighty")
-    assert last_line(done).endswith("PORT must be a number, at least 1, but is “eighty”: correct or unset it.")
+    assert last_line(done).endswith(
+        "PORT must be a number, at least 1 and at most 65535, but is “eighty”: correct or unset it."
+    )
 
 
 def test_settings_number_below_its_least_is_refused(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_settings_manage_shows_a_sentence_and_no_traceback(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "PORT must be a number, at least 1, but is “x”: correct or unset it.\n"
+    assert done.stderr == "PORT must be a number, at least 1 and at most 65535, but is “x”: correct or unset it.\n"
 
 
 @pytest.mark.parametrize(
