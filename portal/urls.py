@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
+admin.site.site_header = admin.site.site_title = "Release Portal"
+admin.site.index_title = "Every record"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
