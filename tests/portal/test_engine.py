@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -50,13 +51,24 @@ def test_engine_pid_of_a_living_dockerd_is_kept(tmp_path: Path) -> None:
     namesake = tmp_path / "dockerd"
     shutil.copy(str(shutil.which("sleep")), namesake)
     with subprocess.Popen([namesake, "600"]) as living:
-        file.write_text(str(living.pid))
-        engine.forget_stale_pid(file)
-        assert file.exists()
-        living.kill()
+        try:
+            wait_for_name(living.pid, "dockerd")
+            file.write_text(str(living.pid))
+            engine.forget_stale_pid(file)
+            assert file.exists()
+        finally:
+            living.kill()
         os.waitid(os.P_PID, living.pid, os.WEXITED | os.WNOWAIT)  # dead, not yet buried
         engine.forget_stale_pid(file)
         assert not file.exists()
+
+
+def wait_for_name(pid: int, name: str) -> None:
+    """A process gets its program's name a moment after its start."""
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}/comm").read_text().strip() != name:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.engine
