@@ -47,10 +47,11 @@ def serve(*, may_install: bool) -> int:
 def _workshop(*, may_install: bool) -> str:
     """git, the engine and the base images; what is missing is told, not fatal: the portal can still be looked at."""
     missing = []
-    try:
-        packages.need("git", "to read repositories", may_install=may_install)
-    except SetupFailed as error:
-        missing.append(str(error))
+    for program in ("git", "ssh") if "ssh" in settings.GIT_PROTOCOLS else ("git",):
+        try:
+            packages.need(program, "to read repositories", may_install=may_install)
+        except SetupFailed as error:
+            missing.append(str(error))
     try:
         engine.ensure(settings.DOCKER_HOST, may_install=may_install)
         base_image.ensure(settings.DOCKER_HOST, may_install=may_install)

@@ -21,7 +21,8 @@ WANTED = {
     "mmdebstrap": ("mmdebstrap", "debian-archive-keyring"),
     "redis-server": ("redis-server",),
     "setpriv": ("util-linux",),
-    "chromium": ("chromium",),
+    "ssh": ("openssh-client",),
+    "chromium": ("chromium", "libatomic1"),  # the latter for the program that drives the browser
 }
 
 

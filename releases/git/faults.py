@@ -65,6 +65,10 @@ _REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"cannot run ssh",
+        "{url} is reached by ssh, and there is none on this machine: ask an operator to install openssh-client.",
+    ),
+    (
         r"transport '[^']*' not allowed",
         "git refused the protocol of {url}: use https or ssh, or ask an operator to change PORTAL_GIT_PROTOCOLS.",
     ),

@@ -100,7 +100,7 @@ def test_healthz_without_redis(client: Client, monkeypatch: pytest.MonkeyPatch) 
     assert answer["problems"] == ["Redis does not answer, so no worker can be rung for."]
 
 
-def test_healthz_without_a_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_healthz_without_a_database(client: Client, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may touch the database here, and a real one that is away raises the same family of errors."""
     from django.db import OperationalError
 
