@@ -120,18 +120,27 @@ def refresh_refs(application: Application, *, by: Actor) -> None:
     application.refresh_from_db(fields=["refs_asked_at"])
 
 
-def request_build(application: Application, ref: Ref | str, *, by: Actor, retry_of: Build | None = None) -> Build:
+def request_build(
+    application: Application,
+    ref: Ref | str,
+    *,
+    by: Actor,
+    retry_of: Build | None = None,
+    without_cache: bool = False,
+) -> Build:
     """Ask for a release of a ref that a person saw (its commit is frozen now) or typed (resolved at checkout).
+
+    `without_cache` resolves the requirements and makes the environment anew, whatever is kept.
 
     Raises `AlreadyUnderWay` when the same commit is being built, `InvalidInput` for a ref that cannot be one.
     """
-    return _request(application, _frozen_ref(ref), by=by, retry_of=retry_of)
+    return _request(application, _frozen_ref(ref), by=by, retry_of=retry_of, without_cache=without_cache)
 
 
-def rebuild(build: Build, *, by: Actor) -> Build:
+def rebuild(build: Build, *, by: Actor, without_cache: bool = False) -> Build:
     """The same commit again, with the application's settings of today, as a new build that names the old one."""
     same = {name: getattr(build, name) for name in ("ref", "ref_kind", "ref_full", "commit", "subject")}
-    return _request(build.application, same, by=by, retry_of=build)
+    return _request(build.application, same, by=by, retry_of=build, without_cache=without_cache)
 
 
 def cancel_build(build: Build, *, by: Actor) -> Build:
@@ -190,11 +199,15 @@ def queue_answers() -> bool:
     return doorbell.answers()
 
 
-def _request(application: Application, frozen: dict[str, str], *, by: Actor, retry_of: Build | None) -> Build:
+def _request(
+    application: Application, frozen: dict[str, str], *, by: Actor, retry_of: Build | None, without_cache: bool
+) -> Build:
     limits = application.limits(settings.BUILD_LIMITS).as_json()
     try:
         with transaction.atomic():
-            build = Build.objects.request(application, by=by, retry_of=retry_of, limits=limits, **frozen)
+            build = Build.objects.request(
+                application, by=by, retry_of=retry_of, limits=limits, without_cache=without_cache, **frozen
+            )
             transaction.on_commit(
                 partial(doorbell.ring, "builds", "releases.jobs.build.run_build", build.pk, build.job_id)
             )

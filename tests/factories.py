@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Image, Outcome, Package, Ref, Step
+from releases.models import Application, Artifact, Build, Environment, Image, Outcome, Package, Ref, Step
 from releases.specs import Limits
 
 PASSWORD = "plum-pear-quince"
@@ -144,3 +144,22 @@ def succeeded_build(
     build.mark_probing()
     build.mark_succeeded("Released.")
     return build
+
+
+def environment(build: Build, **fields: Any) -> Environment:
+    """An environment that this build has made and that is kept."""
+    package = {"name": "flask", "version": "3.1.3", "sha256": sha256("flask"), "filename": "", "source": "wheel"}
+    given = {
+        "inputs": sha256("inputs"),
+        "key": sha256("environment"),
+        "stack": build.stack,
+        "stack_digest": sha256("stack"),
+        "builder_image": f"sha256:{sha256('builder')}",
+        "python": "3.13.5",
+        "installer": "uv",
+        "is_reproducible": True,
+        "packages": [package],
+        "parts": [],
+        **fields,
+    }
+    return Environment.objects.create(application=build.application, made_by=build, **given)

@@ -4,13 +4,14 @@ An application is changed through the same actions as on the pages, so that the 
 """
 
 from releases.admin.application import ApplicationAdmin, RefAdmin
-from releases.admin.build import ArtifactAdmin, BuildAdmin, ImageAdmin, PackageAdmin, StepAdmin
+from releases.admin.build import ArtifactAdmin, BuildAdmin, EnvironmentAdmin, ImageAdmin, PackageAdmin, StepAdmin
 from releases.admin.record import EventAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
 
 __all__ = [
     "ApplicationAdmin",
     "ArtifactAdmin",
     "BuildAdmin",
+    "EnvironmentAdmin",
     "EventAdmin",
     "ImageAdmin",
     "PackageAdmin",

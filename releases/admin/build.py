@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from releases import actions
 from releases.admin.columns import computed, link, megabytes, names_of_environment, rows, short
 from releases.admin.rules import Asked, History, about, queued
-from releases.models import Artifact, Build, Event, Image, Package, Preview, Step
+from releases.models import Artifact, Build, Environment, Event, Image, Package, Preview, Step
 
 
 @admin.register(Build)
@@ -100,3 +100,21 @@ class PackageAdmin(History):
     list_filter = (("build__application", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("build__application",)
     search_fields = ("name", "version", "sha256__startswith")
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(History):
+    list_display = (
+        "__str__",
+        link("application", _("application")),
+        link("made_by", _("made by")),
+        "stack",
+        "python",
+        "installer",
+        "is_reproducible",
+        "created_at",
+    )
+    list_filter = ("installer", "is_reproducible", "stack", "application")
+    list_select_related = ("application", "made_by__application")
+    search_fields = ("key__startswith", "inputs__startswith", "application__name")
+    date_hierarchy = "created_at"

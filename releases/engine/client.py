@@ -67,6 +67,18 @@ class Client(docker.APIClient):
         lines = _checked(response).iter_lines(chunk_size=None)
         return Streamed((json.loads(line) for line in lines if line), response)
 
+    def load(self, archive: Iterable[bytes]) -> requests.Response:
+        """The SDK's `load_image` keeps the error in the answer's stream to itself, and wants all of it at once."""
+        response = self.post(
+            self._address("/images/load"),
+            data=archive,
+            params={"quiet": 1},
+            headers={"Content-Type": "application/x-tar"},
+            stream=True,
+            timeout=None,
+        )
+        return _checked(response)
+
     def upload(self, name: str, folder: str, data: Iterable[bytes]) -> None:
         """The SDK's `put_archive` answers False without the reason."""
         url = self._address(f"/containers/{quote(name)}/archive")

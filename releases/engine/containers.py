@@ -8,7 +8,7 @@ from typing import Any
 
 from docker.types import LogConfig, Ulimit
 
-from releases.specs import ContainerSpec, ExitStatus, ImageInfo, Usage
+from releases.specs import ContainerSpec, ExitStatus, ImageConfig, ImageInfo, Usage
 
 from .client import Client
 
@@ -47,9 +47,33 @@ def _ulimits(spec: ContainerSpec) -> list[Ulimit]:
     return limits
 
 
+def uses_containerd(facts: Mapping[str, Any]) -> bool:
+    """Whether the engine keeps its images in containerd, from what it tells of itself."""
+    return ["driver-type", "io.containerd.snapshotter.v1"] in (facts.get("DriverStatus") or [])
+
+
+def image_config(record: Mapping[str, Any]) -> ImageConfig:
+    """From an inspected image."""
+    config = record.get("Config") or {}
+    return ImageConfig(
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        environment=dict(line.split("=", 1) for line in config.get("Env") or () if "=" in line),
+        user=str(config.get("User") or ""),
+        ports=tuple(sorted(config.get("ExposedPorts") or ())),
+        working_dir=str(config.get("WorkingDir") or ""),
+        architecture=str(record.get("Architecture") or ""),
+        os=str(record.get("Os") or "linux"),
+        variant=str(record.get("Variant") or ""),
+    )
+
+
 def image_info(record: Mapping[str, Any]) -> ImageInfo:
     """From an inspected image."""
+    layers = (record.get("RootFS") or {}).get("Layers") or ()
     return ImageInfo(
+        layers=tuple(layer.removeprefix("sha256:") for layer in layers),
+        config=image_config(record),
         image_id=record["Id"],
         tags=tuple(record.get("RepoTags") or ()),
         size=int(record.get("Size") or 0),

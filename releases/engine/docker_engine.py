@@ -26,6 +26,7 @@ from releases.specs import (
 from . import containers, files
 from .building import BuildReader
 from .client import DEFAULT_HOST, Client, Printed, Source, Streamed, loopback, said, translated
+from .images import Images
 from .lines import LineSplitter
 from .pump import Pump
 
@@ -38,7 +39,7 @@ GOING = 10.0
 """Seconds that the engine may take to carry out a removal."""
 
 
-class DockerEngine:
+class DockerEngine(Images):
     """One engine, and of its containers and images those that this instance of the portal made.
 
     `docker_host` is as Docker's own variable has it (empty: the local socket); `instance` goes on everything that
@@ -49,6 +50,7 @@ class DockerEngine:
         self.host = docker_host or DEFAULT_HOST
         self.instance = instance
         self._connected: Client | None = None
+        self._image_store: str | None = None
 
     # ---- images ----------------------------------------------------------------------------------------
 
@@ -60,6 +62,7 @@ class DockerEngine:
             api_version=version["ApiVersion"],
             storage_driver=facts["Driver"],
             root=facts["DockerRootDir"],
+            image_store="containerd" if containers.uses_containerd(facts) else "",
         )
 
     def image(self, reference: str) -> ImageInfo | None:
@@ -77,18 +80,6 @@ class DockerEngine:
         # One that went between the two questions is simply no longer there.
         return [image for image in listed if image is not None]
 
-    def tag(self, image_id: str, tag: str) -> None:
-        repository, _, version = tag.rpartition(":")
-        with self._asked(f"tag {image_id} as {tag}"):
-            self._client.tag(image_id, repository, version)
-
-    def remove_image(self, reference: str) -> None:
-        with self._asked(f"remove the image {reference}"):
-            try:
-                self._client.remove_image(reference, force=True)
-            except ImageNotFound:
-                return
-
     def build_image(
         self,
         context: Iterator[bytes],
@@ -98,6 +89,7 @@ class DockerEngine:
         arguments: Mapping[str, str],
         target: str = "",
         memory: int = 0,
+        cache: bool = True,
         output: Output,
         stop: Stop,
     ) -> ImageInfo:
@@ -108,6 +100,8 @@ class DockerEngine:
             "rm": 1,
             "forcerm": 1,
         }
+        if not cache:
+            params["nocache"] = 1
         if target:
             params["target"] = target
         if memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -125,9 +126,9 @@ class Git:
             return False
         return self._reader(mirror).commit(reading.checked(commit)) == commit
 
-    def subject(self, mirror: str, commit: str) -> str:
-        """The first line of the commit's message, cleaned, at most 200 characters."""
-        return reading.subject(self._reader(mirror), commit)
+    def committed_at(self, mirror: str, commit: str) -> datetime:
+        """When the commit was made, as its committer's clock had it."""
+        return reading.committed_at(self._reader(mirror), commit)
 
     def entries(self, mirror: str, commit: str) -> list[TreeEntry]:
         """Every file of the commit, by path; bytes that are not UTF-8 are shown as `\\x..`.
@@ -147,14 +148,16 @@ class Git:
         commit: str,
         *,
         uid: int = 10001,
+        folder: str = "",
         bytes_limit: int = reading.MOST_BYTES,
         stop: Stop | None = None,
     ) -> Iterator[bytes]:
         """The commit as an uncompressed tar stream whose members belong to `uid`: the same bytes every time.
 
+        With `folder` (such as `app`) all lies in a folder of that name, which is the first member.
         `bytes_limit` bounds the files together. Raises `LimitExceeded` above it or above `reading.MOST_FILES`,
         `BuildFailed` for a name that leads out of the folder it is unpacked in."""
-        return reading.archive(self._reader(mirror), commit, uid, bytes_limit, stop or NeverStop())
+        return reading.archive(self._reader(mirror), commit, uid, folder, bytes_limit, stop or NeverStop())
 
     def _path(self, mirror: str) -> Path:
         if not _NAME.fullmatch(mirror) or mirror.endswith((".lock", ".damaged")):

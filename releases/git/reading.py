@@ -83,8 +83,8 @@ def refs(reader: Reader) -> list[RemoteRef]:
     return found
 
 
-def subject(reader: Reader, commit: str) -> str:
-    return _one_line(_commit_fields(reader, commit)[1])
+def committed_at(reader: Reader, commit: str) -> datetime:
+    return _moment(_commit_fields(reader, commit)[0])
 
 
 def entries(reader: Reader, commit: str) -> list[TreeEntry]:
@@ -111,9 +111,9 @@ def read_file(reader: Reader, commit: str, path: str, limit: int) -> bytes | Non
     return reader.run("cat-file", "blob", found[1].decode(), what=what, limit=limit)
 
 
-def archive(reader: Reader, commit: str, uid: int, bytes_limit: int, stop: Stop) -> Iterator[bytes]:
+def archive(reader: Reader, commit: str, uid: int, folder: str, bytes_limit: int, stop: Stop) -> Iterator[bytes]:
     reader.check()
-    command = ["archive", "--format=tar", checked(commit)]
+    command = ["archive", "--format=tar", *([f"--prefix={folder}/"] if folder else []), checked(commit)]
     chunks = stream(command, environment=reader.surroundings.environment(), git_dir=reader.path, stop=stop)
     try:
         yield from _reowned(chunks, uid, bytes_limit)

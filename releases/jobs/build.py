@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from dataclasses import asdict
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
@@ -19,9 +20,9 @@ from releases.errors import (
     IllegalTransition,
     LeaseLost,
     SourceUnavailable,
-    StackError,
     WorkshopError,
 )
+from releases.jobs.environments import environment_of
 from releases.jobs.lease import Lease
 from releases.jobs.steps import skip, step
 from releases.jobs.workbench import make_bench
@@ -31,22 +32,19 @@ from releases.models import (
     Event,
     Image,
     Outcome,
-    Package,
     Preparation,
     Ref,
     State,
     StepName,
 )
-from releases.pipeline.bench import Bench, thrown_away
+from releases.pipeline.bench import Bench
 from releases.pipeline.checkout import check_out
 from releases.pipeline.collect import collect
 from releases.pipeline.package import package
 from releases.pipeline.prepare import known, prepare
 from releases.pipeline.probe import ProbeFailed, probe
-from releases.pipeline.produce import Produced, produce
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
 from releases.stacks import stack as stacks
-from releases.stacks.stack import Stack
 from releases.storage import LogWriter, Mask, log_path, secret_values
 
 logger = logging.getLogger(__name__)
@@ -123,20 +121,21 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
 
     build.mark_producing()
     images = _stack_images(build, bench, log, lease)
-    name = f"{build.spec().container}-builder"
-    with thrown_away(bench.engine, name):
-        with step(build, StepName.PRODUCE, log):
-            produced = produce(build.spec(), source.commit, images, bench)
-            _keep_packages(build, produced)
-        with step(build, StepName.COLLECT, log):
-            artifact = collect(produced.container, limit=build.spec().limits.artifact_bytes, bench=bench)
-            _keep_artifact(build, artifact)
+    kept = environment_of(build, source.commit, images, bench, log)
+    with step(build, StepName.COLLECT, log):
+        artifact = collect(build.spec(), source.commit, kept, bench)
+        _keep_artifact(build, artifact)
 
     build.mark_packaging()
     with step(build, StepName.PACKAGE, log):
-        stack = _unchanged(stacks.load(build.stack), images)
         image = package(
-            build.spec(), source.commit, artifact, stack, images, instance=settings.PORTAL_INSTANCE, bench=bench
+            build.spec(),
+            source.commit,
+            source.committed_at,
+            artifact,
+            images,
+            instance=settings.PORTAL_INSTANCE,
+            bench=bench,
         )
         _keep_image(build, image)
 
@@ -168,19 +167,13 @@ def _stack_images(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> S
     return images
 
 
-def _unchanged(stack: Stack, images: StackImages) -> Stack:
-    """The runner's files must be those of the digest that is frozen on the build."""
-    if stack.digest != images.digest:
-        raise StackError(f"The files of the stack {stack.name} changed while this build went on: press Rebuild.")
-    return stack
-
-
 def _freeze_source(build: Build, source: CheckedOut) -> None:
     facts = {
         "commit": source.commit,
         "ref_full": source.ref_full,
         "source_files": source.files,
         "source_size": source.size,
+        "committed_at": source.committed_at,
     }
     if not build.commit:
         seen = Ref.objects.filter(application=build.application, full_name=source.ref_full).first()
@@ -195,19 +188,16 @@ def _freeze_source(build: Build, source: CheckedOut) -> None:
         ) from error
 
 
-def _keep_packages(build: Build, produced: Produced) -> None:
-    with build.fenced():
-        Package.objects.bulk_create(
-            Package(build=build, name=found.name, version=found.version, sha256=found.sha256, filename=found.filename)
-            for found in produced.packages
-        )
-    build.note(memory_peak=produced.memory_peak or None, limits_hit=list(produced.limits_hit))
-
-
 def _keep_artifact(build: Build, kept: BuiltFile) -> None:
     with transaction.atomic():
         artifact, _ = Artifact.objects.get_or_create(
-            sha256=kept.sha256, defaults={"name": kept.name, "size": kept.size}
+            sha256=kept.sha256,
+            defaults={
+                "name": kept.name,
+                "size": kept.size,
+                "members": [asdict(member) for member in kept.members],
+                "sheets": [asdict(sheet) for sheet in kept.sheets],
+            },
         )
         build.note(artifact=artifact)
         Event.objects.record("artifact.kept", build=build, data={"sha256": kept.sha256, "size": kept.size})
@@ -223,6 +213,9 @@ def _keep_image(build: Build, made: BuiltImage) -> None:
             tag=made.tag,
             size=made.size,
             builder_size=made.builder_size,
+            runner_size=made.runner_size,
+            config_digest=made.config_digest,
+            manifest_digest=made.manifest_digest,
             artifact=artifact,
         )
         build.note(image=image)

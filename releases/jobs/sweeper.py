@@ -204,19 +204,13 @@ class Sweeper:
         return removed
 
     def _remove_images(self, engine: Engine) -> int:
-        """Images of builds that ended before their image was recorded.
-
-        An image that a person made FROM one of ours inherits its labels, but never our tag: it is left alone."""
+        """Tags of builds that ended before their image was recorded. Only the tag goes: another build may have made the
+        very same image."""
         removed = 0
-        ours = f"release-portal-{settings.PORTAL_INSTANCE}/"
-        for image in engine.images({BUILD: ""}):
-            key = image.labels.get(BUILD, "")
-            if not key.isdigit() or Build.objects.active().filter(pk=int(key)).exists():
-                continue
-            if not image.tags or not all(tag.startswith(ours) for tag in image.tags):
-                continue
-            if not Image.objects.filter(image_id=image.image_id).exists():
-                removed += _is_removed(engine, image.image_id)
+        for image in engine.tagged(f"release-portal-{settings.PORTAL_INSTANCE}/"):
+            for tag in image.tags:
+                if _is_left_over(tag):
+                    removed += _is_removed(engine, tag)
         return removed
 
     # ---- the end of the portal ----------------------------------------------------------------------------
@@ -247,10 +241,21 @@ class Sweeper:
             connection.close()
 
 
-def _is_removed(engine: Engine, image_id: str) -> bool:
+def _is_left_over(tag: str) -> bool:
+    """Whether no build of ours has or may still get this tag (`…/application:ref-number`)."""
+    name, _, version = tag.partition("/")[2].partition(":")
+    number = version.rpartition("-")[2]
+    if version.startswith("environment-") or not number.isdigit() or len(number) > 9:
+        return False
+    if Image.objects.filter(tag=tag).exists():
+        return False
+    return not Build.objects.active().filter(application__name=name, number=int(number)).exists()
+
+
+def _is_removed(engine: Engine, tag: str) -> bool:
     """One image that the engine keeps, because somebody runs it, must not stop the whole sweep."""
     try:
-        engine.remove_image(image_id)
+        engine.remove_image(tag)
     except EngineUnavailable:
         raise
     except EngineError as error:

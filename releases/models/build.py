@@ -116,6 +116,7 @@ class Build(models.Model):
     retry_of = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="retries", verbose_name=_("rebuild of")
     )
+    without_cache = models.BooleanField(_("without cache"), default=False)
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
 
     # what was used, known when the work begins
@@ -127,6 +128,17 @@ class Build(models.Model):
     source_size = models.PositiveBigIntegerField(_("bytes in the commit"), null=True, blank=True)
     memory_peak = models.PositiveBigIntegerField(_("most memory used, bytes"), null=True, blank=True)
     limits_hit = models.JSONField(_("limits that were hit"), default=list, blank=True)
+
+    committed_at = models.DateTimeField(_("date of the commit"), null=True, blank=True)
+    kept_environment = models.ForeignKey(
+        "Environment", models.PROTECT, null=True, blank=True, related_name="builds", verbose_name=_("kept environment")
+    )
+    environment_note = models.CharField(
+        _("how the environment came about"),
+        max_length=300,
+        blank=True,
+        help_text=_("Whether it was reused or made, and what changed."),
+    )
 
     # what was made
     artifact = models.ForeignKey(
@@ -264,6 +276,7 @@ class Build(models.Model):
             probe_path=self.probe_path,
             probe_policy=cast(ProbePolicy, self.probe_policy),
             environment=self.environment,
+            without_cache=self.without_cache,
         )
 
     def comparable(self) -> Build | None:

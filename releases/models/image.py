@@ -13,6 +13,13 @@ class Image(models.Model):
     tag = models.CharField(_("tag"), max_length=300)
     size = models.PositiveBigIntegerField(_("size in bytes"))
     builder_size = models.PositiveBigIntegerField(_("size of the builder in bytes"))
+    runner_size = models.PositiveBigIntegerField(
+        _("size of the runtime before the application in bytes"), null=True, blank=True
+    )
+    config_digest = models.CharField(
+        _("config digest"), max_length=71, blank=True, help_text=_("The same on every engine, also after a push.")
+    )
+    manifest_digest = models.CharField(_("manifest digest"), max_length=71, blank=True)
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="images", verbose_name=_("artifact"))
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,6 +41,26 @@ class Bench:
     surroundings: Surroundings
     locks: Path
     """A folder for lock files that the workers of one portal share."""
+
+
+@contextmanager
+def alone(bench: Bench, name: str, told: str) -> Iterator[None]:
+    """Hold the lock of that name; while another worker has it, say so once (`told`), wait, and keep asking whether to
+    go on."""
+    bench.locks.mkdir(parents=True, exist_ok=True)
+    with (bench.locks / f"{name}.lock").open("w") as file:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                bench.stop.check()
+                if not waiting:
+                    bench.output(told)
+                    waiting = True
+                time.sleep(0.1)
+        yield
 
 
 @contextmanager

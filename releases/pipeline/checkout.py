@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from releases.errors import LimitExceeded, RefNotFound
+from releases.errors import BuildFailed, LimitExceeded, RefNotFound
 from releases.pipeline import contract
 from releases.pipeline.bench import Bench
-from releases.specs import BuildSpec, CheckedOut
+from releases.specs import BuildSpec, CheckedOut, TreeEntry
 
 
 def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
@@ -16,6 +16,7 @@ def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
     full, commit = _locate(spec, bench)
     entries = bench.git.entries(spec.mirror, commit)
     size = sum(entry.size for entry in entries)
+    _check_names(entries)
     bench.output(f"{len(entries):,} files, {size:,} bytes, from the mirror")
     contract.check(
         [entry.path for entry in entries if entry.mode.startswith(("100", "120"))],  # files, and links to files
@@ -26,7 +27,25 @@ def check_out(spec: BuildSpec, bench: Bench) -> CheckedOut:
     bench.output(
         f"The contract is kept: {spec.layout.requirements}, {spec.layout.directory}/, {spec.layout.entry_point}"
     )
-    return CheckedOut(commit=commit, ref_full=full, files=len(entries), size=size)
+    return CheckedOut(
+        commit=commit,
+        ref_full=full,
+        files=len(entries),
+        size=size,
+        committed_at=bench.git.committed_at(spec.mirror, commit),
+    )
+
+
+def _check_names(entries: list[TreeEntry]) -> None:
+    """What would end where the environment must go, or could not be shown to anybody."""
+    for entry in entries:
+        if entry.path.split("/")[0] == "env":
+            raise BuildFailed(
+                "The repository holds a file or folder named env, where the virtual environment must go: rename it."
+            )
+        if any(ord(character) < 32 or ord(character) == 127 for character in entry.path):
+            shown = entry.path.encode("unicode_escape").decode()[:120]
+            raise BuildFailed(f"The repository holds a name with control characters: “{shown}”; rename that file.")
 
 
 def _read(spec: BuildSpec, commit: str, path: str, bench: Bench) -> bytes | None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from releases.errors import BuildFailed, EngineError, StackError
-from releases.pipeline.bench import Bench
-from releases.specs import ImageInfo, StackImages, Stop
-from releases.stacks.stack import Stack
+from releases.pipeline.bench import Bench, alone
+from releases.pipeline.flatten import flattened
+from releases.specs import ImageInfo, ImagePlan, Layer, StackImages
+from releases.stacks.stack import Part, Stack
+
+CA_NAME = "ca-certificates.pem"
 
 
 def known(stack: Stack, bench: Bench) -> StackImages | None:
-    """The stack's images when the engine has them all."""
+    """The stack's images when the engine has them, and we the bytes of the runner's layer."""
     builder, runner = bench.engine.image(stack.builder_tag), bench.engine.image(stack.runner_tag)
-    if builder is None or runner is None:
+    if builder is None or runner is None or len(runner.layers) != 1 or not bench.blobs.exists(runner.layers[0]):
         return None
     base = bench.engine.image(stack.base)
     return StackImages(
@@ -27,24 +27,57 @@ def known(stack: Stack, bench: Bench) -> StackImages | None:
         runner_size=runner.size,
         base_id=base.image_id if base else "",
         digest=stack.digest,
+        runner_layer=runner.layers[0],
     )
 
 
-def prepare(stack: Stack, bench: Bench) -> StackImages:
-    """Make what is missing, with every line of the engine in the log. Two workers never make the same at once.
+def prepare(stack: Stack, bench: Bench, *, anew: bool = False) -> StackImages:
+    """Make what is missing (or, `anew`, all of it with the distribution's packages of today), with every line of the
+    engine in the log. Two workers never make the same at once.
 
-    Raises `StackError` when a Dockerfile of the stack fails, `EngineError` when the engine does.
-    """
+    Raises `StackError` when a Dockerfile of the stack fails, `EngineError` when the engine does."""
     _check_engine(stack, bench)
-    with _alone(bench.locks / f"stack-{stack.digest}.lock", bench.stop, bench.output):
-        for part, tag, target in (("builder", stack.builder_tag, ""), ("runner", stack.runner_tag, "runtime")):
-            if bench.engine.image(tag) is None:
-                bench.output(f"Making the {part} image {tag}; this is done once and may take some minutes")
-                _make(stack, bench, part, tag, target)
+    with alone(bench, f"stack-{stack.digest}", "Another worker is making these images; waiting for it"):
+        if anew or bench.engine.image(stack.builder_tag) is None:
+            bench.output(f"Making the builder image {stack.builder_tag}; this is done once and may take some minutes")
+            _build(stack, bench, "builder", stack.builder_tag, anew=anew)
+        if anew or bench.engine.image(stack.runner_tag) is None:
+            _make_runner(stack, bench, anew=anew)
+        elif known(stack, bench) is None:
+            _keep_runner(stack, bench, stack.runner_tag)  # another portal made it, or its layer was lost here
         made = known(stack, bench)
     if made is None:
         raise EngineError(f"The images of {stack.name} were made and are gone again: look at what cleans the engine.")
     return made
+
+
+def _make_runner(stack: Stack, bench: Bench, *, anew: bool) -> None:
+    bench.output(f"Making the runner image {stack.runner_tag}; this is done once and may take some minutes")
+    raw = f"{stack.runner_tag}-raw"
+    try:
+        _build(stack, bench, "runner", raw, target="runtime", anew=anew)
+        _keep_runner(stack, bench, raw)
+    finally:
+        bench.engine.remove_image(raw)
+
+
+def _keep_runner(stack: Stack, bench: Bench, made: str) -> None:
+    """Make one layer of the image `made`, keep its bytes, and put the runner together from it."""
+    image = bench.engine.image(made)
+    if image is None:
+        raise EngineError(f"The image {made} is gone from the engine: look at what cleans it.")
+    kept = bench.blobs.put(flattened(bench.engine.export(made)), stop=bench.stop)
+    size, digest = kept.size, kept.sha256
+
+    def opened() -> Iterable[bytes]:
+        with bench.blobs.open(digest) as file:
+            yield from iter(lambda: file.read(1024 * 1024), b"")
+
+    layer = Layer(digest, size, lambda: iter(opened()), f"{stack.name} runner")
+    labels = {"release-portal.stack": stack.name, "release-portal.stack-digest": stack.digest}
+    plan = ImagePlan((layer,), image.config, labels, "1980-01-01T00:00:00Z")
+    bench.engine.assemble(plan, tag=stack.runner_tag, output=bench.output, stop=bench.stop)
+    bench.output(f"Runner of one layer, {size:,} bytes, {digest[:12]}")
 
 
 def _check_engine(stack: Stack, bench: Bench) -> None:
@@ -60,14 +93,18 @@ def _version(written: str) -> tuple[int, ...]:
     return tuple(int(part) for part in written.split(".") if part.isdigit())
 
 
-def _make(stack: Stack, bench: Bench, part: str, tag: str, target: str) -> ImageInfo:
+def _build(stack: Stack, bench: Bench, part: Part, tag: str, *, target: str = "", anew: bool) -> ImageInfo:
+    arguments = dict(bench.surroundings.proxy_environment)
+    if bench.surroundings.index_url:
+        arguments["PIP_INDEX_URL"] = bench.surroundings.index_url
     try:
         return bench.engine.build_image(
-            stack.context("builder" if part == "builder" else "runner"),
+            stack.context(part, _certificates(bench)),
             tag=tag,
             labels={"release-portal.stack": stack.name, "release-portal.stack-digest": stack.digest},
-            arguments=bench.surroundings.proxy_environment,
+            arguments=arguments,
             target=target,
+            cache=not anew,
             output=bench.output,
             stop=bench.stop,
         )
@@ -78,20 +115,9 @@ def _make(stack: Stack, bench: Bench, part: str, tag: str, target: str) -> Image
         ) from error
 
 
-@contextmanager
-def _alone(path: Path, stop: Stop, output: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock file; while another worker has it, wait and keep asking whether to go on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        told = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                stop.check()
-                if not told:
-                    output("Another worker is making these images; waiting for it")
-                    told = True
-                time.sleep(0.5)
-        yield
+def _certificates(bench: Bench) -> dict[str, tuple[int, Iterable[bytes]]]:
+    """The site's certificates, for what a Dockerfile fetches by itself."""
+    if not bench.surroundings.ca_bundle:
+        return {}
+    data = Path(bench.surroundings.ca_bundle).read_bytes()
+    return {CA_NAME: (len(data), [data])}

@@ -1,4 +1,8 @@
-"""Step 2: a throw-away builder makes `app.tar.gz`.
+"""Step 2: a throw-away builder makes the environment, in parts that are kept.
+
+The first installer makes one part of each wheel, and no code of any package runs in its builder, so that a part is a
+function of its wheel alone and may serve other locks of the same application. What it cannot do is left to the next
+one, which may run such code: its environment is one part, and serves its own lock alone.
 
 The source goes in and the result comes out through the engine's API, never through a shared folder: with a shared
 folder a build could leave a link to a file of the host where its result should be (measured).
@@ -11,10 +15,10 @@ import json
 import re
 import tarfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from releases.errors import (
     BuildFailed,
@@ -24,39 +28,80 @@ from releases.errors import (
     LimitExceeded,
     SourceUnavailable,
 )
-from releases.pipeline.bench import Bench, labels_of
+from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.members import Examined, examine
+from releases.pipeline.result import BARE, PartSaid, read_result
+from releases.pipeline.sheets import sheets_of
 from releases.pipeline.watch import MemoryWatch
-from releases.specs import BuildSpec, ContainerSpec, ExitStatus, Package, StackImages
+from releases.specs import BuildSpec, ContainerSpec, ExitStatus, KeptEnvironment, Part, StackImages
 from releases.storage.cleaning import clean, without_colours
 
 USER = "10001:10001"
 SHARED = "/shared"
+RESULT = f"{SHARED}/environment.json"
 CA_NAME = "ca-certificates.pem"
+KNOWN = "known.json"
 REPORT_LIMIT = 32 * 1024 * 1024
-MAX_PACKAGES = 10_000
-"""More than any environment has: the report is written by the build, which could write anything."""
+PYTHON = "app/env/bin/python"
 
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    container: str
-    """Stopped; it still holds the result. Its remover is whoever asked for it."""
-    packages: tuple[Package, ...]
+    environment: KeptEnvironment
     memory_peak: int
     limits_hit: tuple[str, ...]
+    reused: int
+    """How many of its parts were kept already."""
 
 
-def produce(spec: BuildSpec, commit: str, images: StackImages, bench: Bench) -> Produced:
-    """Run the builder to its end. Raises `BuildFailed` (and its kinds for limits) or `EngineError`."""
-    name = f"{spec.container}-builder"
-    bench.engine.create(_container(spec, name, images, bench))
+class _Declined(BuildFailed):
+    """This installer cannot do it, and another one may: the last line says why."""
+
+
+def produce(
+    spec: BuildSpec,
+    commit: str,
+    images: StackImages,
+    installers: Sequence[str],
+    *,
+    inputs: str,
+    known: Mapping[str, Part],
+    bench: Bench,
+) -> Produced:
+    """Make the environment in a builder, with the first installer that can.
+
+    `known` are the parts that need not be made, by the sha256 of their wheel. Raises `BuildFailed` (and its kinds for
+    limits), `SourceUnavailable` or `EngineError`."""
+    for installer in installers:
+        name = f"{spec.container}-builder"
+        try:
+            with thrown_away(bench.engine, name):
+                hit, peak = _run(spec, commit, images, installer, known, bench, name)
+                # What one wheel alone makes is taken only from a builder in which no code of a package has run.
+                allowed = known if installer == "uv" else {}
+                return _taken(spec, name, installer, inputs, allowed, bench, hit, peak)
+        except _Declined as error:
+            bench.output(f"{installer} leaves this to the next installer: {error.message}")
+    raise BuildFailed(f"None of the stack's installers ({', '.join(installers)}) could make this environment.")
+
+
+def _run(
+    spec: BuildSpec,
+    commit: str,
+    images: StackImages,
+    installer: str,
+    known: Mapping[str, Part],
+    bench: Bench,
+    name: str,
+) -> tuple[tuple[str, ...], int]:
+    """The builder from its start to its end; says which limits it hit, and the most memory it used."""
+    bench.engine.create(_container(spec, name, images, installer, bench))
     bench.engine.put(name, "/app", bench.git.archive(spec.mirror, commit, stop=bench.stop))
-    if bench.surroundings.ca_bundle:
-        bench.engine.put(name, SHARED, _one_file(CA_NAME, Path(bench.surroundings.ca_bundle).read_bytes()))
+    bench.engine.put(name, SHARED, _files(_inputs(known, bench)))
     limits = spec.limits
     bench.output(
-        f"Builder {images.builder_id[7:19]}, user {USER}, {limits.cpus:g} CPUs, {limits.memory // 1024**2} MiB, "
-        f"{limits.pids} processes, read-only root"
+        f"Builder {images.builder_id[7:19]} with {installer}, user {USER}, {limits.cpus:g} CPUs, "
+        f"{limits.memory // 1024**2} MiB, {limits.pids} processes, read-only root"
     )
     last_lines: deque[str] = deque(maxlen=200)
 
@@ -73,14 +118,55 @@ def produce(spec: BuildSpec, commit: str, images: StackImages, bench: Bench) -> 
         raise _failure(spec, status, last_lines, hit)
     for limit in hit:
         bench.output(f"Warning: the limit of {limit} was hit during this build; what was made may lack optional parts")
-    return Produced(name, _packages(bench, name), memory.peak, tuple(hit))
+    return tuple(hit), memory.peak
 
 
-def _container(spec: BuildSpec, name: str, images: StackImages, bench: Bench) -> ContainerSpec:
+def _taken(
+    spec: BuildSpec,
+    name: str,
+    installer: str,
+    inputs: str,
+    known: Mapping[str, Part],
+    bench: Bench,
+    hit: tuple[str, ...],
+    peak: int,
+) -> Produced:
+    said = read_result(_json_file(bench, name, RESULT))
+    made = [_take(spec, name, part, installer, bench) for part in said.parts]
+    wheels = {part.wheel for part in made}
+    kept = [known[one.sha256] for one in said.packages if one.sha256 in known and one.sha256 not in wheels]
+    missing = [one.name for one in said.packages if installer == "uv" and one.sha256 not in wheels | set(known)]
+    if missing:
+        raise BuildFailed(f"The builder left out {', '.join(missing[:5])}: look at its log.")
+    parts = (*made[:1], *sorted((*made[1:], *kept), key=lambda part: part.name))
+    environment = KeptEnvironment(inputs, said.python, installer, said.packages, parts, sheets_of(parts, bench.blobs))
+    bench.output(f"Environment {environment.key[:12]}: {len(made)} parts made, {len(kept)} kept from before")
+    return Produced(environment, peak, hit, len(kept))
+
+
+def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Bench) -> Part:
+    """One part comes out of the stopped builder, is hashed on the way, looked through, and then published."""
+    look_for = frozenset({PYTHON}) if said.name == BARE else frozenset()
+    found: list[Examined] = []
+
+    def judge(file: BinaryIO, size: int) -> None:
+        found.append(
+            examine(file.read, name=said.file, compressed=size, below="app/env", look_for=look_for, stop=bench.stop)
+        )
+
+    pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=spec.limits.artifact_bytes)
+    kept = bench.blobs.put(pieces, name=said.file, limit=spec.limits.artifact_bytes, stop=bench.stop, judge=judge)
+    if look_for - found[0].names:
+        raise BuildFailed(f"{said.file} lacks {PYTHON}: the builder must pack the environment with its interpreter.")
+    wheel = said.wheel if installer == "uv" else ""
+    return Part(said.name, wheel, kept.sha256, kept.size, found[0].layer, found[0].unpacked)
+
+
+def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, bench: Bench) -> ContainerSpec:
     environment = {
+        "MODE": installer,
         "REQUIREMENTS": spec.layout.requirements,
         "DIRECTORY": spec.layout.directory,
-        "REPORT": f"{SHARED}/report.json",
         "HOME": "/tmp",  # noqa: S108 - the builder's own, thrown away with it
         **bench.surroundings.proxy_environment,
     }
@@ -103,12 +189,21 @@ def _container(spec: BuildSpec, name: str, images: StackImages, bench: Bench) ->
     )
 
 
-def _one_file(name: str, content: bytes) -> Iterator[bytes]:
+def _inputs(known: Mapping[str, Part], bench: Bench) -> dict[str, bytes]:
+    """What the builder finds in its shared folder."""
+    files = {KNOWN: json.dumps(sorted(known)).encode()}
+    if bench.surroundings.ca_bundle:
+        files[CA_NAME] = Path(bench.surroundings.ca_bundle).read_bytes()
+    return files
+
+
+def _files(contents: Mapping[str, bytes]) -> Iterator[bytes]:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        member = tarfile.TarInfo(name)
-        member.size, member.mode, member.uid, member.gid = len(content), 0o644, 10001, 10001
-        archive.addfile(member, io.BytesIO(content))
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(content), 0o644, 10001, 10001
+            archive.addfile(member, io.BytesIO(content))
     yield buffer.getvalue()
 
 
@@ -139,12 +234,14 @@ def _limits_hit(status: ExitStatus, counters: dict[str, int]) -> list[str]:
     return hit
 
 
-INDEX_UNREACHABLE, MEMORY_HIT, PROCESSES_HIT = 17, 18, 19
+INDEX_UNREACHABLE, MEMORY_HIT, PROCESSES_HIT, DECLINED = 17, 18, 19, 20
 """Exit codes of `build.sh` (docs/stacks.md) that say more than "the application is wrong"."""
 
 
 def _failure(spec: BuildSpec, status: ExitStatus, lines: deque[str], hit: list[str]) -> BuildFailed | SourceUnavailable:
     said = _sentence(lines)
+    if status.exit_code == DECLINED:
+        return _Declined(said)
     if status.exit_code == INDEX_UNREACHABLE:
         return SourceUnavailable(said)
     if status.exit_code == MEMORY_HIT:
@@ -190,28 +287,3 @@ def _sentence(lines: deque[str]) -> str:
     if why and why[:200] not in last:  # the builder's sentence ends with pip's last error, cut
         return f"{last} pip said: {why[:500]}"
     return last
-
-
-def _packages(bench: Bench, name: str) -> tuple[Package, ...]:
-    """The packages of pip's installation report (https://pip.pypa.io/en/stable/reference/installation-report/)."""
-    report = _json_file(bench, name, f"{SHARED}/report.json")
-    if not isinstance(report, dict) or not isinstance(report.get("install"), list):
-        bench.output("Warning: pip left no readable report, so the packages of this build are not known")
-        return ()
-    found = {package.name: package for entry in report["install"][:MAX_PACKAGES] if (package := _package(entry))}
-    return tuple(found[key] for key in sorted(found))
-
-
-def _package(entry: Any) -> Package | None:
-    """One entry of the report, reduced to what a database takes, for a build can write anything; None for nonsense."""
-    try:
-        metadata, download = entry["metadata"], entry["download_info"]
-        name = re.sub(r"[-_.]+", "-", re.sub(r"[^\w.-]", "", str(metadata["name"]))).lower()[:200]
-        url = str(download.get("url", ""))
-        digest = str(download.get("archive_info", {}).get("hashes", {}).get("sha256", ""))
-        known = digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
-        filename = re.sub(r"[^\w.+-]", "", url.split("#")[0].split("?")[0].rstrip("/").rpartition("/")[2])[:300]
-        version = re.sub(r"[^\w.!+-]", "", str(metadata["version"]))[:100]
-        return Package(name=name, version=version, sha256=known, filename=filename) if name and version else None
-    except (KeyError, TypeError, AttributeError):
-        return None

@@ -26,6 +26,8 @@ NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 IGNORED = ("__pycache__", ".DS_Store")
 """What machines leave in folders; anything else, however small, changes the digest."""
 
+INSTALLERS = ("uv", "pip")
+
 BLOCK = 512
 RECORD = 20 * BLOCK
 
@@ -46,6 +48,8 @@ class Stack:
     """Where the runner serves, inside its container."""
     engine_api: str
     """The oldest version of the engine's API with which this stack works; may be empty."""
+    installers: tuple[str, ...]
+    """What the builder can be asked to install with, in the order in which it is tried."""
     path: Path
     digest: str
     """sha256 over names and bytes of all files; owners, modes and times do not count."""
@@ -122,6 +126,7 @@ def read(path: Path) -> Stack:
         python=says.text("python"),
         port=says.number("port", 8080),
         engine_api=says.engine_api(),
+        installers=says.installers(),
         path=path,
         digest=_digest(path),
     )
@@ -150,6 +155,17 @@ class _Description:
         if type(value) is not int or not 1 <= value <= 65535:
             raise StackError(f"{self.path} has no usable {name}: write a number from 1 to 65535.")
         return value
+
+    def installers(self) -> tuple[str, ...]:
+        value = self._values.get("installers", ["pip"])
+        if (
+            not isinstance(value, list)
+            or not value
+            or not set(value) <= set(INSTALLERS)
+            or len(set(value)) < len(value)
+        ):
+            raise StackError(f'{self.path} has no usable installers: write them as in installers = ["uv", "pip"].')
+        return tuple(value)
 
     def engine_api(self) -> str:
         engine = self._values.get("engine", {})

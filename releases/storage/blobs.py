@@ -44,13 +44,13 @@ class Blobs:
         name: str = "",
         judge: Callable[[BinaryIO, int], None] | None = None,
     ) -> BuiltFile:
-        """Keep these bytes under their digest; `name` is only carried into the answer.
+        """Keep these bytes under their digest; `name` is carried into the answer and into sentences.
 
         `judge` is given the whole file and its size before it gets its name, and refuses it by raising. Raises
         `LimitExceeded` above `limit` bytes, `StorageFull`, `StorageError`; what `chunks`, `stop` and `judge` raise
         goes on. Nothing is left behind then."""
         with self._beside() as (descriptor, temporary):
-            sha256, size = self._copy(chunks, descriptor, limit, stop or NeverStop())
+            sha256, size = self._copy(chunks, descriptor, name, limit, stop or NeverStop())
             if judge is not None:
                 with temporary.open("rb") as file:
                     judge(file, size)
@@ -68,6 +68,18 @@ class Blobs:
 
     def exists(self, sha256: str) -> bool:
         return self.path(sha256).is_file()
+
+    def is_intact(self, sha256: str) -> bool:
+        """Whether the file is there and is what its name says. A damaged one is removed, to be made again."""
+        try:
+            with self.open(sha256) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                    return True
+        except (StorageError, OSError):
+            return False
+        with suppress(OSError):
+            self.path(sha256).unlink()
+        return False
 
     def size(self, sha256: str) -> int:
         """Bytes on the disk. Raises `StorageError` when there is no such file."""
@@ -118,7 +130,9 @@ class Blobs:
             os.close(descriptor)
             Path(name).unlink(missing_ok=True)
 
-    def _copy(self, chunks: Iterable[bytes], descriptor: int, limit: int | None, stop: Stop) -> tuple[str, int]:
+    def _copy(
+        self, chunks: Iterable[bytes], descriptor: int, name: str, limit: int | None, stop: Stop
+    ) -> tuple[str, int]:
         digest, size, asked = hashlib.sha256(), 0, 0.0
         for chunk in chunks:
             if time.monotonic() - asked >= STEP:
@@ -126,7 +140,7 @@ class Blobs:
                 asked = time.monotonic()
             size += len(chunk)
             if limit is not None and size > limit:
-                raise LimitExceeded(f"The file is larger than {limit / 1024 / 1024:,.0f} MB, the most that is kept.")
+                raise LimitExceeded(_too_large(name, limit))
             digest.update(chunk)
             with _told(self.root):
                 _write(descriptor, chunk)
@@ -144,6 +158,13 @@ class Blobs:
                 return
             temporary.replace(target)  # what stood there was damaged; these bytes have just been counted
         _flush_folder(target.parent)
+
+
+def _too_large(name: str, limit: int) -> str:
+    return (
+        f"{name or 'The file'} is larger than {limit / 1024**2:,.0f} MiB, the most that is kept: make it smaller or "
+        f"raise “largest app.tar.gz” of the application."
+    )
 
 
 def _write(descriptor: int, chunk: bytes) -> None:

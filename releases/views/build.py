@@ -82,7 +82,7 @@ def rebuild(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
         messages.warning(request, said)
         return redirect(build)
     try:
-        again = actions.rebuild(build, by=request.user)
+        again = actions.rebuild(build, by=request.user, without_cache="without_cache" in request.POST)
     except AlreadyUnderWay as error:
         messages.warning(request, str(error))
         return redirect(error.address)

@@ -44,7 +44,7 @@ def labels(build: Build) -> dict[str, str]:
         "org.opencontainers.image.version": build.ref,
         "org.opencontainers.image.revision": build.commit,
         "org.opencontainers.image.source": build.repository,
-        "release-portal.number": str(build.number),
+        "release-portal.application": build.application.name,
         "release-portal.artifact": build.artifact.sha256 if build.artifact else "",
     }
 

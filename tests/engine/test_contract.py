@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,7 +23,16 @@ from releases.errors import (
     EngineUnavailable,
     LimitExceeded,
 )
-from releases.specs import ContainerSpec, Engine, ExitStatus, Stop
+from releases.specs import (
+    AssembledImage,
+    ContainerSpec,
+    Engine,
+    ExitStatus,
+    ImageConfig,
+    ImagePlan,
+    Layer,
+    Stop,
+)
 from tests.engine.conftest import Workshop, archive
 from tests.fakes.engine import Answer, BuildScript, Script, Special
 
@@ -276,7 +290,9 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "info": lambda engine: engine.info(),
     "image": lambda engine: engine.image("x:1"),
     "images": lambda engine: engine.images({}),
-    "tag": lambda engine: engine.tag("x:1", "y:1"),
+    "tagged": lambda engine: engine.tagged("x"),
+    "export": lambda engine: list(engine.export("x:1")),
+    "assemble": lambda engine: engine.assemble(plan(), tag="x:1", output=nothing, stop=StopWhen(lambda: False)),
     "remove_image": lambda engine: engine.remove_image("x:1"),
     "build_image": lambda engine: engine.build_image(
         archive({"Dockerfile": b"FROM x"}),
@@ -357,25 +373,106 @@ def test_build_ends_when_told_to_stop(workshop: Workshop) -> None:
     assert workshop.engine.image("portal-test/c:1") is None
 
 
-def test_tags_move_and_go(workshop: Workshop, never: Stop) -> None:
-    image = workshop.build(BuildScript(), tag="portal-test/t:1", output=nothing, stop=never)
-    other = workshop.build(BuildScript(), tag="portal-test/t:2", output=nothing, stop=never)
-    workshop.engine.tag(image.image_id, "portal-test/t:live")
-    workshop.engine.tag(other.image_id, "portal-test/t:live")
-    live = workshop.engine.image("portal-test/t:live")
-    assert live is not None
-    assert live.image_id == other.image_id
-    workshop.engine.remove_image("portal-test/t:live")
-    assert workshop.engine.image("portal-test/t:live") is None
-    assert workshop.engine.image("portal-test/t:2") is not None
-    for tag in ("portal-test/t:1", "portal-test/t:2", "portal-test/t:2"):
+# ---- images that are put together ------------------------------------------------------------------------
+
+
+def layer(name: str, content: bytes) -> Layer:
+    head = tarfile.TarInfo(name)
+    head.size = len(content)
+    data = head.tobuf() + content + bytes(-len(content) % 512) + bytes(1024)
+    return Layer(hashlib.sha256(data).hexdigest(), len(data), lambda: iter([data]), name)
+
+
+def plan(*more: Layer) -> ImagePlan:
+    config = ImageConfig(entrypoint=("/serve",), environment={"A": "b=c"}, user="10001:10001", ports=("8080/tcp",))
+    layers = (layer("app/env", b"environment" * 1000), *more)
+    return ImagePlan(layers, replace(config, architecture="amd64"), {"portal-test": "x"}, "2020-01-02T03:04:05Z")
+
+
+@pytest.fixture
+def put_together(workshop: Workshop, never: Stop) -> Iterator[Callable[..., AssembledImage]]:
+    tags: set[str] = set()
+
+    def assemble(given: ImagePlan, tag: str, **options: Any) -> AssembledImage:
+        tags.add(tag)
+        return workshop.engine.assemble(given, tag=tag, output=nothing, stop=never, **options)
+
+    yield assemble
+    for tag in tags:
         workshop.engine.remove_image(tag)
-    assert workshop.engine.image(image.image_id) is None
 
 
-def test_tag_of_a_missing_image_is_an_error(workshop: Workshop) -> None:
+ENVIRONMENT, RELEASE = "portal-test/a:environment", "portal-test/a:v1"
+
+
+def test_assembled_image_is_what_was_planned(workshop: Workshop, put_together: Callable[..., AssembledImage]) -> None:
+    wanted = plan(layer("app/app.py", b"app"))
+    made = put_together(wanted, RELEASE)
+    seen = workshop.engine.image(RELEASE)
+    assert seen is not None
+    assert seen.image_id == made.image_id
+    assert seen.layers == tuple(one.diff_id for one in wanted.layers)
+    assert (seen.config, seen.labels, seen.created) == (wanted.config, {"portal-test": "x"}, "2020-01-02T03:04:05Z")
+    assert made.size == sum(one.size for one in wanted.layers)
+
+
+def test_same_plan_has_the_same_id_sent_sparsely_or_as_a_whole(
+    workshop: Workshop, put_together: Callable[..., AssembledImage]
+) -> None:
+    put_together(plan(), ENVIRONMENT)
+    wanted = plan(layer("app/app.py", b"app"))
+    sparse = put_together(wanted, RELEASE, below=ENVIRONMENT)
+    assert sparse.sparse
+    workshop.engine.remove_image(RELEASE)
+    whole = put_together(wanted, RELEASE, below=ENVIRONMENT, whole=True)
+    assert not whole.sparse
+    assert replace(whole, sparse=True) == sparse
+    assert put_together(wanted, RELEASE) == sparse  # it is there: nothing is sent
+
+
+def test_layer_that_the_engine_has_lost_is_sent_again(
+    workshop: Workshop, put_together: Callable[..., AssembledImage]
+) -> None:
+    first = put_together(plan(), ENVIRONMENT)
+    workshop.engine.remove_image(ENVIRONMENT)
+    wanted = plan(layer("app/app.py", b"app"))
+    made = put_together(wanted, RELEASE, below=ENVIRONMENT)
+    assert (made.sparse, made.image_id == first.image_id) == (False, False)
+    seen = workshop.engine.image(RELEASE)
+    assert seen is not None
+    assert len(seen.layers) == 2
+
+
+def test_wrong_bytes_of_a_layer_leave_no_tag(workshop: Workshop, put_together: Callable[..., AssembledImage]) -> None:
+    wrong = Layer("0" * 64, 5, lambda: iter([b"other"]), "app")
+    with pytest.raises(EngineError, match="is not what was recorded of it"):
+        put_together(plan(wrong), RELEASE)
+    assert workshop.engine.image(RELEASE) is None
+
+
+def test_two_tags_of_one_image_go_one_by_one(workshop: Workshop, put_together: Callable[..., AssembledImage]) -> None:
+    one, other = put_together(plan(), RELEASE), put_together(plan(), "portal-test/a:v2")
+    assert one.image_id == other.image_id
+    tagged = [tag for image in workshop.engine.tagged("portal-test/a:") for tag in image.tags]
+    assert sorted(tagged) == [RELEASE, "portal-test/a:v2"]
+    workshop.engine.remove_image(RELEASE)
+    assert workshop.engine.image(RELEASE) is None
+    assert workshop.engine.image("portal-test/a:v2") is not None
+    workshop.engine.remove_image("portal-test/a:v2")
+    workshop.engine.remove_image("portal-test/a:v2")
+    assert workshop.engine.tagged("portal-test/a:") == []
+
+
+def test_export_gives_the_files_of_an_image(workshop: Workshop, never: Stop) -> None:
+    image = workshop.build(BuildScript(), tag="portal-test/t:1", output=nothing, stop=never)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(workshop.engine.export(image.image_id)))) as files:
+        assert any(name.startswith("usr") for name in files.getnames())
+    assert [one.name for one in workshop.engine.containers({}) if one.name.startswith("export")] == []
+
+
+def test_export_of_a_missing_image_is_an_error(workshop: Workshop) -> None:
     with pytest.raises(EngineError, match="no-such-image:1"):
-        workshop.engine.tag("no-such-image:1", "portal-test/x:1")
+        list(workshop.engine.export("no-such-image:1"))
 
 
 def test_info_names_the_engine(workshop: Workshop) -> None:

@@ -22,17 +22,21 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from releases.engine.archive import archive, describe
+from releases.engine.loading import shared
 from releases.errors import BuildFailed, ContainerMissing, EngineError, EngineUnavailable, LimitExceeded
 from releases.specs import (
+    AssembledImage,
     ContainerInfo,
     ContainerSpec,
     EngineInfo,
     ExitStatus,
     ImageInfo,
+    ImagePlan,
     Output,
     Stop,
     Usage,
@@ -142,6 +146,8 @@ class FakeEngine:
         """Every container that was started."""
         self.builds: list[Built] = []
         """Every build that was asked for."""
+        self.assembled: list[str] = []
+        """The tag of every image that was put together."""
         self._behaviours: list[tuple[str, Behaviour]] = []
         self._build_scripts: list[tuple[str, BuildScript]] = []
         self._containers: dict[str, FakeContainer] = {}
@@ -187,12 +193,47 @@ class FakeEngine:
         self._answer()
         return [image for image in self._images.values() if self._has(image.labels, labels)]
 
-    def tag(self, image_id: str, tag: str) -> None:
+    def tagged(self, prefix: str) -> list[ImageInfo]:
         self._answer()
-        image = self._image(image_id)
-        if image is None:
-            raise EngineError(f"The container engine lacks the image ({image_id}): prepare the stack again.")
-        self._move_tag(image.image_id, tag)
+        found = [(image, tuple(tag for tag in image.tags if tag.startswith(prefix))) for image in self._images.values()]
+        return [replace(image, tags=tags) for image, tags in found if tags]
+
+    def assemble(
+        self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop
+    ) -> AssembledImage:
+        self._answer()
+        stop.check()
+        image = describe(plan)
+        found = self._image(tag)
+        if found is None or found.image_id != image.config_digest or whole:
+            script = self._script_of_build(tag)
+            self._go_through(script, output, stop)
+            if script.error:
+                raise EngineError(f"The container engine could not load an image: {script.error}")
+            lower = self._image(below) if below and not whole else None
+            have = shared(image, lower)
+            b"".join(archive(image, tag, leave_out=have))  # as the real one, it reads what it is sent
+            layers = tuple(layer.diff_id for layer in plan.layers)
+            labels = dict(plan.labels)
+            made = ImageInfo(image.config_digest, (), image.size, labels, plan.created, layers, plan.config)
+            self._images.setdefault(made.image_id, made)
+            self._move_tag(made.image_id, tag)
+            self.assembled.append(tag)
+            sparse = bool(have)
+        else:
+            sparse = True
+        return AssembledImage(image.config_digest, image.config_digest, image.manifest_digest, image.size, sparse)
+
+    def export(self, image: str) -> Iterator[bytes]:
+        self._answer()
+        if self._image(image) is None:
+            raise EngineError(f"The container engine lacks the image ({image}): prepare the stack again.")
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            member = tarfile.TarInfo("usr/bin/python3")
+            member.size, member.mode = 6, 0o755
+            tar.addfile(member, io.BytesIO(b"python"))
+        yield buffer.getvalue()
 
     def remove_image(self, reference: str) -> None:
         self._answer()
@@ -214,6 +255,7 @@ class FakeEngine:
         arguments: Mapping[str, str],
         target: str = "",
         memory: int = 0,
+        cache: bool = True,
         output: Output,
         stop: Stop,
     ) -> ImageInfo:
@@ -223,7 +265,17 @@ class FakeEngine:
         if "Dockerfile" not in files:
             raise EngineError(f"The container engine refused to build {tag}: the context holds no Dockerfile.")
         self.builds.append(Built(tag, dict(labels), dict(arguments), target, memory, files))
-        script = next((script for match, script in self._build_scripts if match in tag), BuildScript())
+        script = self._script_of_build(tag)
+        self._go_through(script, output, stop)
+        if script.error:
+            output(script.error)
+            raise BuildFailed(f"Building the image {tag} failed: {script.error}")
+        return self.add_image(tag, size=script.size, labels=self._labels(labels))
+
+    def _script_of_build(self, tag: str) -> BuildScript:
+        return next((script for match, script in self._build_scripts if match in tag), BuildScript())
+
+    def _go_through(self, script: BuildScript, output: Output, stop: Stop) -> None:
         for line in script.lines:
             self._answer()
             stop.check()
@@ -232,10 +284,6 @@ class FakeEngine:
             self._answer()
             stop.check()
             time.sleep(TICK)
-        if script.error:
-            output(script.error)
-            raise BuildFailed(f"Building the image {tag} failed: {script.error}")
-        return self.add_image(tag, size=script.size, labels=self._labels(labels))
 
     # ---- containers ----------------------------------------------------------------------------------------------
 
@@ -382,7 +430,7 @@ class FakeEngine:
 
 
 def _with_tags(image: ImageInfo, tags: tuple[str, ...]) -> ImageInfo:
-    return ImageInfo(image.image_id, tags, image.size, image.labels, image.created)
+    return replace(image, tags=tags)
 
 
 def _certain(status: ExitStatus | None) -> ExitStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import threading
@@ -19,7 +20,7 @@ from releases.jobs import doorbell, lease, workbench
 from releases.jobs.build import run_build
 from releases.models import Application, Build, Outcome
 from releases.specs import Limits
-from releases.storage import BuildLog, log_path
+from releases.storage import Blobs, BuildLog, log_path
 from tests import factories
 from tests.fakes.engine import FakeEngine
 from tests.git.conftest import Origin
@@ -64,8 +65,9 @@ def rung(queue: doorbell.QueueName = "builds") -> list[tuple[str, int]]:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+def engine(home: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = shop.workshop()
+    shop.keep_runner(Blobs(home / "blobs"))
     monkeypatch.setattr(workbench, "connect", lambda: engine)
     return engine
 
@@ -129,8 +131,9 @@ def assert_nothing_left(engine: FakeEngine) -> None:
 
 
 def kept_files(home: Path) -> list[Path]:
-    """What lies in the store, published or half written."""
-    return [path for path in (home / "blobs").rglob("*") if path.is_file()]
+    """What lies in the store, published or half written, beside the stack's runner."""
+    runner = hashlib.sha256(shop.RUNNER).hexdigest()
+    return [path for path in (home / "blobs").rglob("*") if path.is_file() and path.name != runner]
 
 
 def wait_until(met: Callable[[], bool]) -> None:

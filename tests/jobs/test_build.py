@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 
 import pytest
+from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
 from releases.models import Application, Artifact, Build, Outcome, Preparation, State, StepName
+from releases.specs import Limits
 from releases.stacks import stack as stacks
 from releases.storage import Blobs
 from tests import factories
-from tests.fakes.engine import BuildScript, FakeEngine, Script
+from tests.fakes.engine import FakeEngine, Script
 from tests.git.conftest import Origin
 from tests.jobs.conftest import assert_ended, assert_nothing_left, lines, results, run, typed
 from tests.pipeline import shop
@@ -28,16 +32,18 @@ def test_build_keeps_the_artifact_by_the_digest_of_its_bytes(
     assert artifact is not None
     with Blobs(settings.BLOBS_DIR).open(artifact.sha256) as file:
         content = file.read()
-    assert content == shop.app_tar()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        assert {"app/app/app.py", "app/env/bin/python", f"{shop.SITE}/flask/__init__.py"} <= set(archive.getnames())
     assert (artifact.sha256, artifact.size) == (hashlib.sha256(content).hexdigest(), len(content))
     assert_nothing_left(engine)
 
 
 def test_build_records_the_image_beside_the_builders_size(build: Build, engine: FakeEngine, settings: Settings) -> None:
-    engine.on_build("fruit-shop", BuildScript(size=61_000_000))
     image = run(build).image
     assert image is not None
-    assert (image.size, image.builder_size) == (61_000_000, 400_000_000)
+    assert (image.runner_size, image.builder_size) == (len(shop.RUNNER), 400_000_000)
+    assert image.size > len(shop.RUNNER)
+    assert image.config_digest == image.image_id
     assert image.tag == f"release-portal-{settings.PORTAL_INSTANCE}/fruit-shop:v1.0.0-{build.number}"
     found = engine.image(image.tag)
     assert found is not None
@@ -72,7 +78,7 @@ def test_build_freezes_what_it_was_of_and_what_it_used(build: Build, engine: Fak
 def test_build_records_the_packages_with_their_digests(build: Build, engine: FakeEngine) -> None:
     run(build)
     found = [(package.name, package.version, package.sha256) for package in build.packages.all()]
-    assert found == [("flask", "3.1.3", shop.FLASK_SHA256), ("its-dangerous", "2.2.0", "")]
+    assert found == [("flask", "3.1.3", shop.FLASK_SHA256), ("its-dangerous", "2.2.0", shop.DANGEROUS_SHA256)]
 
 
 def test_build_records_what_the_probe_was_answered(build: Build, engine: FakeEngine) -> None:
@@ -189,4 +195,91 @@ def test_build_of_a_tag_that_moved_is_of_the_commit_that_was_seen(
     build = run(factories.queued_build(app, commit=seen))
     assert_ended(build, Outcome.SUCCEEDED)
     assert build.commit == seen
-    assert engine.builds[-1].labels["org.opencontainers.image.revision"] == seen
+    assert build.image is not None
+    image = engine.image(build.image.tag)
+    assert image is not None
+    assert image.labels["org.opencontainers.image.revision"] == seen
+
+
+# ---- what is kept is not made again ------------------------------------------------------------------------
+
+
+def builders(engine: FakeEngine) -> int:
+    return sum(run.labels["release-portal.role"] == "builder" for run in engine.runs)
+
+
+def next_release(app: Application, origin: Origin, files: dict[str, bytes]) -> Build:
+    origin.commit("Sell more", files)
+    origin.push()
+    return run(typed(app, "main"))
+
+
+def test_release_of_changed_source_reuses_the_environment(app: Application, engine: FakeEngine, origin: Origin) -> None:
+    first = run(typed(app))
+    second = next_release(app, origin, {"app/app.py": b"app = 2\n"})
+    assert_ended(second, Outcome.SUCCEEDED)
+    assert builders(engine) == 1
+    assert second.environment_note == f"environment reused from #{first.number}"
+    step = second.steps.get(name="produce")
+    assert (step.result, step.detail) == ("skipped", second.environment_note)
+    assert second.kept_environment == first.kept_environment
+    assert second.artifact != first.artifact
+    assert second.packages.count() == first.packages.count() == 2
+
+
+def test_release_of_changed_requirements_makes_only_what_is_new(
+    app: Application, engine: FakeEngine, origin: Origin
+) -> None:
+    first = run(typed(app))
+    second = next_release(app, origin, {"requirements.txt": b"Flask\n# and a remark\n"})
+    assert builders(engine) == 2
+    assert second.environment_note == f"made: the same packages as #{first.number}"
+    assert "1 parts made, 2 kept from before" in "\n".join(lines(second))
+    assert first.kept_environment is not None
+    assert second.kept_environment is not None
+    assert second.kept_environment.key == first.kept_environment.key
+
+
+def test_build_without_cache_makes_all_anew_and_the_same(app: Application, engine: FakeEngine, origin: Origin) -> None:
+    first = run(typed(app))
+    limits = Limits().as_json()
+    second = run(Build.objects.request(app, by=None, ref="v1.0.0", limits=limits, without_cache=True))
+    assert builders(engine) == 2
+    assert "3 parts made, 0 kept from before" in "\n".join(lines(second))
+    assert second.artifact == first.artifact
+    assert first.image is not None
+    assert second.image is not None
+    assert second.image.image_id == first.image.image_id
+
+
+def test_part_that_is_gone_or_damaged_is_made_again(
+    app: Application, engine: FakeEngine, origin: Origin, settings: Settings
+) -> None:
+    first = run(typed(app))
+    assert first.kept_environment is not None
+    blobs = Blobs(settings.BLOBS_DIR)
+    gone, damaged = first.kept_environment.parts_kept()[1:]
+    blobs.path(gone.sha256).unlink()
+    blobs.path(damaged.sha256).chmod(0o644)
+    blobs.path(damaged.sha256).write_bytes(b"x" * damaged.size)
+    second = next_release(app, origin, {"app/app.py": b"app = 2\n"})
+    assert_ended(second, Outcome.SUCCEEDED)
+    assert builders(engine) == 2
+    assert all(blobs.is_intact(part.sha256) for part in first.kept_environment.parts_kept())
+
+
+def test_image_that_is_gone_is_put_together_again(app: Application, engine: FakeEngine, origin: Origin) -> None:
+    run(typed(app))
+    for image in engine.tagged(f"release-portal-{django_settings.PORTAL_INSTANCE}/"):
+        for tag in image.tags:
+            engine.remove_image(tag)
+    assert_ended(next_release(app, origin, {"app/app.py": b"app = 2\n"}), Outcome.SUCCEEDED)
+
+
+def test_environment_of_one_application_never_serves_another(
+    app: Application, engine: FakeEngine, origin: Origin
+) -> None:
+    run(typed(app))
+    other = factories.application("other-shop", repository=origin.url)
+    assert run(typed(other)).environment_note == "made: 2 packages"
+    assert builders(engine) == 2

@@ -21,6 +21,7 @@ from tests.jobs.conftest import (
     Start,
     assert_ended,
     assert_nothing_left,
+    in_state,
     kept_files,
     lines,
     results,
@@ -84,7 +85,7 @@ def test_cancel_while_the_builder_works(build: Build, engine: FakeEngine, home: 
 def test_cancel_while_the_image_is_made(build: Build, engine: FakeEngine, start: Start) -> None:
     engine.on_build("fruit-shop", BuildScript(forever=True))
     worker = start(lambda: run_build(build.pk))
-    wait_until(lambda: bool(engine.builds))
+    wait_until(in_state(build, "packaging"))
     cancel(build)
     worker.join(30)
     assert_ended(build, Outcome.CANCELLED, BY)

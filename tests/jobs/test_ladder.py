@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -22,6 +23,7 @@ from releases.pipeline.prepare import prepare
 from releases.specs import StackImages
 from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
+from releases.storage import Blobs
 from tests import factories
 from tests.fakes.engine import Answer, BuildScript, FakeContainer, FakeEngine, Script, Special
 from tests.git.conftest import Origin
@@ -75,7 +77,7 @@ def test_build_whose_builder_fails_says_why(
 
 
 def odd_archive() -> bytes:
-    return shop.app_tar({"../../etc/cron.d/evil": b"* * * * * root true\n"})
+    return shop.part({"app/env/../../etc/cron.d/evil": b"* * * * * root true\n"})
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def odd_archive() -> bytes:
         (Special.SYMLINK, "a symbolic link, not a regular file"),
         (Special.FIFO, "a special file, not a regular file"),
         (Special.FOLDER, "a folder, not a regular file"),
-        (odd_archive(), "a member outside app/"),
-        (shop.app_tar({"a\nb": b""}), "a name with control characters"),
+        (odd_archive(), "a member outside app/env/"),
+        (shop.part({"app/env/a\nb": b""}), "a name with control characters"),
         (b"no archive", "not a whole gzip tar archive"),
         (b"", "not a whole gzip tar archive"),
     ],
@@ -93,10 +95,10 @@ def odd_archive() -> bytes:
 def test_build_takes_nothing_but_one_good_archive(
     artifact: bytes | Special, words: str, build: Build, engine: FakeEngine, home: Path
 ) -> None:
-    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(artifact)))
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind({"environment.tar.gz": artifact})))
     run(build)
     assert_ended(build, Outcome.FAILED, words)
-    assert results(build) == {"checkout": "succeeded", "produce": "succeeded", "collect": "failed"}
+    assert results(build) == {"checkout": "succeeded", "produce": "failed"}
     assert (build.artifact, build.image) == (None, None)
     assert kept_files(home) == []
     assert_nothing_left(engine)
@@ -104,7 +106,7 @@ def test_build_takes_nothing_but_one_good_archive(
 
 def test_build_that_leaves_nothing(build: Build, engine: FakeEngine) -> None:
     engine.on_run(shop.BUILDER, Script(lines=["all is well"]))
-    assert_ended(run(build), Outcome.FAILED, "left no file at /shared/app.tar.gz")
+    assert_ended(run(build), Outcome.FAILED, "The builder left no readable environment.json")
     assert build.packages.count() == 0
 
 
@@ -112,7 +114,7 @@ def test_build_whose_artifact_is_too_large_keeps_nothing_of_it(
     app: Application, engine: FakeEngine, home: Path
 ) -> None:
     build = typed(app, artifact_bytes=1000)
-    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(bytes(1001))))
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind({"environment.tar.gz": bytes(1001)})))
     assert_ended(run(build), Outcome.FAILED, "1,001 bytes", "raise the limit")
     assert kept_files(home) == []
 
@@ -120,7 +122,7 @@ def test_build_whose_artifact_is_too_large_keeps_nothing_of_it(
 def test_build_whose_image_cannot_be_made(build: Build, engine: FakeEngine) -> None:
     engine.on_build("fruit-shop", BuildScript(error="ADD failed: no space left on device"))
     run(build)
-    assert_ended(build, Outcome.FAILED, "ADD failed: no space left on device")
+    assert_ended(build, Outcome.ENGINE_UNAVAILABLE, "ADD failed: no space left on device")
     assert results(build)["package"] == "failed"
     assert build.artifact is not None  # it is good, and stays
     assert build.image is None
@@ -274,15 +276,17 @@ def small_disk(home: Path, settings: Settings) -> Iterator[Path]:
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
     settings.BLOBS_DIR = folder
+    shop.keep_runner(Blobs(folder))
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_build_on_a_full_disk_publishes_nothing(build: Build, engine: FakeEngine, small_disk: Path) -> None:
-    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(bytes(3_000_000))))
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind({"environment.tar.gz": bytes(3_000_000)})))
     run(build)
     assert_ended(build, Outcome.INTERNAL_ERROR, f"No space is left in {small_disk}", "free some")
-    assert [path for path in small_disk.rglob("*") if path.is_file()] == []
+    (runner,) = [path for path in small_disk.rglob("*") if path.is_file()]
+    assert runner.name == hashlib.sha256(shop.RUNNER).hexdigest()
     assert build.artifact is None
     assert_nothing_left(engine)
 

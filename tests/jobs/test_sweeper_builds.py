@@ -228,15 +228,17 @@ def test_sweep_removes_images_that_nobody_recorded(app: Application, engine: Fak
     over, live = typed(app, "v1.0.0"), typed(app, "main")
     over.mark_cancelling(by=None)
     live.take_up(worker="forge")
-    ours = f"release-portal-{settings.PORTAL_INSTANCE}/shop"
-    kept = engine.add_image(f"{ours}:main-2", labels=of(engine, live))
-    lost = engine.add_image(f"{ours}:v1.0.0-1", labels=of(engine, over))
-    by_hand = engine.add_image("shop-with-a-shell", labels=of(engine, over))
+    ours = f"release-portal-{settings.PORTAL_INSTANCE}/{app.name}"
+    kept = engine.add_image(f"{ours}:main-{live.number}")
+    environment = engine.add_image(f"{ours}:environment-0123456789ab")
+    lost = engine.add_image(f"{ours}:v1.0.0-{over.number}")
+    by_hand = engine.add_image("shop-with-a-shell")
     stack = engine.image(stacks.load(shop.STACK).builder_tag)
     assert Sweeper().sweep() == 1
     assert engine.image(lost.image_id) is None
     assert engine.image(kept.image_id) is not None
-    assert engine.image(by_hand.image_id) is not None  # made FROM ours by a person: it inherits the labels
+    assert engine.image(by_hand.image_id) is not None
+    assert engine.image(environment.image_id) is not None
     assert stack is not None
     assert engine.image(stack.image_id) is not None
 
@@ -248,13 +250,9 @@ def test_sweep_keeps_images_of_releases(build: Build, engine: FakeEngine) -> Non
     assert engine.image(image.image_id) is not None
 
 
-def of(engine: FakeEngine, build: Build) -> dict[str, str]:
-    return {"release-portal.build": str(build.pk), "release-portal.instance": engine.instance}
-
-
 def test_sweep_removes_old_half_written_files(engine: FakeEngine, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home / "blobs" / "tmp"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "half").write_bytes(b"half of a file")
     assert Sweeper().sweep() == 0
     monkeypatch.setattr(sweeper, "TEMPORARY_SECONDS", -1.0)

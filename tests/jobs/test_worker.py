@@ -97,7 +97,7 @@ def test_ten_workers_at_once_make_one_attempt(build: Build, engine: FakeEngine, 
         worker.join(30)
     assert_ended(build, Outcome.SUCCEEDED)
     assert build.attempt == 1
-    assert len(engine.builds) == 1
+    assert len(engine.runs) == 2  # one builder, one probe
 
 
 def test_worker_closes_the_build_of_its_killed_work_horse_and_goes_on(

@@ -179,13 +179,14 @@ def final_rows() -> dict[str, models.Model]:
     assert event is not None
     assert step is not None
     made = {"artifact": build.artifact, "image": build.image, "package": package}
+    made["environment"] = factories.environment(build)
     return {"build": build, "step": step, "event": event, **made}
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE releases_{} SET id = id WHERE id = %s", "DELETE FROM releases_{} WHERE id = %s"]
 )
-@pytest.mark.parametrize("noun", ["build", "step", "artifact", "image", "package", "event"])
+@pytest.mark.parametrize("noun", ["build", "step", "artifact", "image", "package", "event", "environment"])
 def test_final_record_refuses_change(noun: str, statement: str) -> None:
     row = final_rows()[noun]
     with (

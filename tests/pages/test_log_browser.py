@@ -122,7 +122,7 @@ def test_page_follows_a_build_to_its_end_without_a_reload(page: Page) -> None:
     expect(page).to_have_title(re.compile(rf"^#{build.number} failed · "))
     expect(page.locator(".say")).to_contain_text("The repository has no tag v9: pick one of its tags.")
     expect(page.locator(".say")).to_contain_text("First error, line 2")
-    expect(page.get_by_role("button", name="Rebuild")).to_be_visible()
+    expect(page.get_by_role("button", name="Rebuild", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Failed in checkout")).to_be_visible()
     expect(page.get_by_role("switch", name="Follow")).to_be_hidden()
     assert page.evaluate("window.stayed") is True

@@ -51,7 +51,7 @@ def bench(tmp_path: Path, engine: FakeEngine, said: list[str]) -> Bench:
     return Bench(
         engine=engine,
         git=Git(mirrors=tmp_path / "mirrors", local_root=tmp_path / "local"),
-        blobs=Blobs(tmp_path / "blobs"),
+        blobs=shop.keep_runner(Blobs(tmp_path / "blobs")),
         output=said.append,
         stop=NeverStop(),
         surroundings=Surroundings(),

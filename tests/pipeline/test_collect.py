@@ -1,83 +1,67 @@
-"""`app.tar.gz` is read as a stream, with bounds, and never extracted."""
+"""`app.tar.gz` is put together from kept parts and the source, and every tool reads it as one archive."""
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import io
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 
-from releases.errors import BuildFailed, LimitExceeded
-from releases.pipeline.collect import inspect
-from releases.specs import NeverStop
+from releases.errors import LimitExceeded
+from releases.pipeline.bench import Bench
+from releases.pipeline.checkout import check_out
+from releases.pipeline.collect import collect
+from releases.specs import BuiltFile, Limits
+from tests.git.conftest import Origin
+from tests.pipeline import shop
 
 
-def member(name: str, *, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.size = kind, link, size
-    return info
+def make(bench: Bench, origin: Origin, limits: Limits | None = None) -> BuiltFile:
+    spec = shop.spec(origin, limits=limits)
+    commit = check_out(spec, bench).commit
+    return collect(spec, commit, shop.environment(bench.blobs), bench)
 
 
-PYTHON = member("app/env/bin/python", kind=tarfile.SYMTYPE, link="/usr/bin/python3")
+def test_collect_gives_one_archive_of_environment_and_source(bench: Bench, origin: Origin) -> None:
+    made = make(bench, origin)
+    with bench.blobs.open(made.sha256) as file:
+        content = file.read()
+    assert (hashlib.sha256(content).hexdigest(), len(content)) == (made.sha256, made.size)
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        names = archive.getnames()
+        application = archive.extractfile("app/app/app.py")
+        assert application is not None
+        assert application.read() == shop.FILES["app/app.py"]
+        assert {(member.uid, member.gid, member.uname) for member in archive} == {(0, 0, "")}
+    assert {"app/env/bin/python", f"{shop.SITE}/flask/__init__.py", "app/requirements.txt"} <= set(names)
+    assert len(names) == len(set(names))
 
 
-def archive(*members: tarfile.TarInfo) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for info in members:
-            tar.addfile(info, io.BytesIO(b"\0" * info.size))
-    return buffer.getvalue()
+def test_collect_makes_what_gnu_tar_and_gzip_take(bench: Bench, origin: Origin, tmp_path: Path) -> None:
+    path = bench.blobs.path(make(bench, origin).sha256)
+    assert subprocess.run(["gzip", "--test"], stdin=path.open("rb"), check=False).returncode == 0
+    listed = subprocess.run(["tar", "tzf", path], capture_output=True, text=True, check=True)
+    assert "app/app/app.py" in listed.stdout.splitlines()
+    assert listed.stderr == ""
 
 
-def look(data: bytes) -> tuple[int, int]:
-    return inspect(io.BytesIO(data).read, compressed=len(data), stop=NeverStop())
+def test_collect_makes_the_same_bytes_again(bench: Bench, origin: Origin) -> None:
+    assert make(bench, origin) == make(bench, origin)
 
 
-def test_inspect_counts_members_and_bytes() -> None:
-    members, unpacked = look(archive(PYTHON, member("app/app/app.py", size=700)))
-    assert members == 2
-    assert unpacked == 10240  # one tar record: two headers, one file of two blocks, the end
+def test_collect_knows_where_each_member_lies(bench: Bench, origin: Origin) -> None:
+    made = make(bench, origin)
+    assert [member.name for member in made.members] == ["environment", "flask-3.1.3", "its-dangerous-2.2.0", "source"]
+    with bench.blobs.open(made.sha256) as file:
+        file.seek(made.members[0].size)
+        assert file.read(made.members[1].size) == shop.part(shop.PARTS["flask-3.1.3.tar.gz"])
 
 
-def test_inspect_reads_several_gzip_members_as_one_archive() -> None:
-    plain = gzip.decompress(archive(PYTHON, member("app/app/app.py", size=700)))
-    assert look(gzip.compress(plain[:512]) + gzip.compress(plain[512:])) == (2, 10240)
-
-
-@pytest.mark.parametrize(
-    ("odd", "said"),
-    [
-        (member("/etc/passwd"), "outside app/: “/etc/passwd”"),
-        (member("app/../../etc/passwd"), "outside app/"),
-        (member("other/file"), "outside app/"),
-        (member("app/a\nb"), "control characters: “app/a\\nb”"),
-        (member("app/\x1b[31mred"), "control characters: “app/\\x1b[31mred”"),
-        (member("app/pipe", kind=tarfile.FIFOTYPE), "a device or a pipe"),
-        (member("app/disk", kind=tarfile.BLKTYPE), "a device or a pipe"),
-        (member("app/tty", kind=tarfile.CHRTYPE), "a device or a pipe"),
-        (member("app/hard", kind=tarfile.LNKTYPE, link="/etc/passwd"), "a hard link that leads outside app/"),
-        (member("app/hard", kind=tarfile.LNKTYPE, link="app/../etc/passwd"), "a hard link that leads outside app/"),
-    ],
-)
-def test_inspect_refuses_odd_members_by_name(odd: tarfile.TarInfo, said: str) -> None:
-    with pytest.raises(BuildFailed, match=r"app\.tar\.gz holds") as caught:
-        look(archive(PYTHON, odd))
-    assert said in str(caught.value)
-
-
-def test_inspect_refuses_an_archive_without_its_environment() -> None:
-    with pytest.raises(BuildFailed, match="lacks app/env/bin/python"):
-        look(archive(member("app/app/app.py")))
-
-
-@pytest.mark.parametrize("data", [b"", b"no gzip at all", archive(PYTHON)[:40], gzip.compress(b"no tar at all" * 99)])
-def test_inspect_refuses_what_is_no_whole_archive(data: bytes) -> None:
-    with pytest.raises(BuildFailed, match="not a whole gzip tar archive"):
-        look(data)
-
-
-def test_inspect_refuses_a_bomb_before_it_is_unpacked() -> None:
-    bomb = archive(PYTHON, member("app/zeros", size=256 * 1024 * 1024))
-    with pytest.raises(LimitExceeded, match="remove the file that swells"):
-        look(bomb)
+def test_collect_keeps_nothing_above_the_limit(bench: Bench, origin: Origin) -> None:
+    before = sorted(bench.blobs.root.rglob("*"))
+    with pytest.raises(LimitExceeded, match="larger than"):
+        make(bench, origin, Limits(artifact_bytes=500))
+    assert len(list(bench.blobs.root.rglob("sha256/*/*"))) == len([path for path in before if path.is_file()]) + 3

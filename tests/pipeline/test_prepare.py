@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -35,13 +36,16 @@ def test_prepare_makes_both_images_from_their_folders(
     bench: Bench, engine: FakeEngine, stack: Stack, said: list[str]
 ) -> None:
     images = prepare(stack, replace(bench, surroundings=Surroundings(proxy={"https_proxy": "http://proxy:3128"})))
-    assert (images.builder_size, images.runner_size, images.digest) == (400_000_000, 170_000_000, stack.digest)
+    assert (images.builder_size, images.digest) == (400_000_000, stack.digest)
+    kept = bench.blobs.size(images.runner_layer)
+    assert images.runner_size == kept
     base = engine.image(stack.base)
     assert base is not None
     assert images.base_id == base.image_id
     builder, runner = engine.builds
     assert (builder.tag, builder.target, "build.sh" in builder.files) == (stack.builder_tag, "", True)
-    assert (runner.tag, runner.target, "app.ini" in runner.files) == (stack.runner_tag, "runtime", True)
+    assert (runner.tag, runner.target, "app.ini" in runner.files) == (f"{stack.runner_tag}-raw", "runtime", True)
+    assert engine.image(runner.tag) is None  # it was made into one layer
     assert builder.arguments == {"https_proxy": "http://proxy:3128", "HTTPS_PROXY": "http://proxy:3128"}
     assert builder.labels["release-portal.stack-digest"] == stack.digest
     assert f"Making the builder image {stack.builder_tag}; this is done once and may take some minutes" in said
@@ -59,7 +63,27 @@ def test_prepare_makes_only_the_half_that_is_missing(bench: Bench, engine: FakeE
     engine.remove_image(stack.runner_tag)
     assert known(stack, bench) is None
     prepare(stack, bench)
-    assert [built.tag for built in engine.builds[2:]] == [stack.runner_tag]
+    assert [built.tag for built in engine.builds[2:]] == [f"{stack.runner_tag}-raw"]
+
+
+def test_prepare_gets_back_a_runner_whose_bytes_are_lost(bench: Bench, engine: FakeEngine, stack: Stack) -> None:
+    first = prepare(stack, bench)
+    bench.blobs.path(first.runner_layer).unlink()
+    assert known(stack, bench) is None
+    assert prepare(stack, bench).digest == first.digest
+    assert len(engine.builds) == 2  # out of the engine's image, not made anew
+
+
+def test_prepare_hands_the_certificates_to_the_dockerfiles(
+    bench: Bench, engine: FakeEngine, stack: Stack, tmp_path: Path
+) -> None:
+    authority = tmp_path / "company.pem"
+    authority.write_text("the company's own authority")
+    surroundings = Surroundings(ca_bundle=str(authority), index_url="https://packages.example.org/simple")
+    prepare(stack, replace(bench, surroundings=surroundings))
+    for built in engine.builds:
+        assert built.files["ca-certificates.pem"] == b"the company's own authority"
+        assert built.arguments["PIP_INDEX_URL"] == "https://packages.example.org/simple"
 
 
 def test_prepare_says_which_half_failed_and_what_to_do(bench: Bench, engine: FakeEngine, stack: Stack) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,25 @@ from releases.pipeline.bench import Bench, Surroundings
 from releases.pipeline.checkout import check_out
 from releases.pipeline.prepare import known
 from releases.pipeline.produce import Produced, produce
-from releases.specs import BuildSpec, Layout, Limits, Usage
+from releases.specs import BuildSpec, Layout, Limits, Part, Usage
 from releases.stacks import stack as stacks
 from tests.fakes.engine import FakeContainer, FakeEngine, Script
 from tests.git.conftest import Origin
 from tests.pipeline import shop
 
+INPUTS = "1" * 64
 
-def make(bench: Bench, spec: BuildSpec) -> Produced:
+
+def make(
+    bench: Bench,
+    spec: BuildSpec,
+    kept: Mapping[str, Part] | None = None,
+    installers: Sequence[str] = ("uv", "pip"),
+) -> Produced:
     images = known(stacks.load(shop.STACK), bench)
     assert images is not None
-    return produce(spec, check_out(spec, bench).commit, images, bench)
+    commit = check_out(spec, bench).commit
+    return produce(spec, commit, images, installers, inputs=INPUTS, known=kept or {}, bench=bench)
 
 
 def failure(bench: Bench, engine: FakeEngine, origin: Origin, script: Script) -> BuildFailed:
@@ -33,18 +42,58 @@ def failure(bench: Bench, engine: FakeEngine, origin: Origin, script: Script) ->
     return caught.value
 
 
-def test_produce_puts_the_commit_in_and_finds_what_pip_installed(
+def test_produce_puts_the_commit_in_and_takes_the_parts_out(
     bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
 ) -> None:
+    seen: list[object] = []
+
+    def builder(container: FakeContainer) -> Script:
+        seen.extend(container.files[path] for path in ("/app/app/app.py", "/shared/known.json"))
+        return shop.good_builder(container)
+
+    engine.on_run(shop.BUILDER, builder)
     produced = make(bench, shop.spec(origin))
-    assert engine.content("b42-a1-builder", "/app/app/app.py") == shop.FILES["app/app.py"]
-    assert produced.container == "b42-a1-builder"
-    flask, dangerous = produced.packages
+    assert seen == [shop.FILES["app/app.py"], b"[]"]
+    flask, dangerous = produced.environment.packages
     assert (flask.name, flask.version, flask.sha256) == ("flask", "3.1.3", shop.FLASK_SHA256)
     assert flask.filename == "flask-3.1.3-py3-none-any.whl"
-    assert (dangerous.name, dangerous.sha256) == ("its-dangerous", "")
-    assert said[-3:] == list(shop.LINES)
-    assert produced.limits_hit == ()
+    assert (dangerous.name, dangerous.source) == ("its-dangerous", "wheel")
+    assert produced.environment == replace(shop.environment(bench.blobs), inputs=INPUTS)
+    assert produced.environment.is_reproducible
+    assert set(shop.LINES) <= set(said)
+    assert (produced.limits_hit, produced.reused) == ((), 0)
+    assert engine.containers({}) == []
+
+
+def test_produce_asks_only_for_what_is_not_kept(bench: Bench, origin: Origin) -> None:
+    first = make(bench, shop.spec(origin)).environment
+    kept = {part.wheel: part for part in first.parts if part.wheel == shop.FLASK_SHA256}
+    again = make(bench, shop.spec(origin), kept)
+    assert (again.environment, again.reused) == (first, 1)
+
+
+def test_produce_leaves_to_pip_what_uv_declines(
+    bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
+) -> None:
+    packages = [{"name": "old", "version": "1.0", "sha256": "ab" * 32, "filename": "old-1.0.tar.gz", "source": "sdist"}]
+    parts = [{"file": "environment.tar.gz", "name": "environment", "wheel": "cd" * 32}]
+    result = {"installer": "pip", "python": "3.13.5", "packages": packages, "parts": parts}
+
+    def builder(container: FakeContainer) -> Script:
+        if container.spec.environment["MODE"] == "uv":
+            return Script(lines=["old has no wheel that fits this interpreter."], exit_code=20)
+        return Script(files=shop.left_behind(result=result))
+
+    engine.on_run(shop.BUILDER, builder)
+    made = make(bench, shop.spec(origin)).environment
+    assert (made.installer, made.is_reproducible) == ("pip", False)
+    assert [part.wheel for part in made.parts] == [""]  # code has run there: nothing of it serves another lock
+    assert "uv leaves this to the next installer: old has no wheel that fits this interpreter." in said
+
+
+def test_produce_says_that_no_installer_can(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    error = failure(bench, engine, origin, Script(lines=["It cannot."], exit_code=20))
+    assert str(error) == "None of the stack's installers (uv, pip) could make this environment."
 
 
 def test_produce_sees_how_much_memory_was_used(
@@ -75,9 +124,9 @@ def test_produce_gives_the_builder_as_little_as_it_needs(bench: Bench, engine: F
         "release-portal.role": "builder",
     }
     assert asked.environment == {
+        "MODE": "uv",
         "REQUIREMENTS": "requirements.txt",
         "DIRECTORY": "app",
-        "REPORT": "/shared/report.json",
         "HOME": "/tmp",  # noqa: S108 - the builder's own
     }
 
@@ -97,6 +146,13 @@ def test_produce_hands_on_layout_index_proxy_and_certificates(
             proxy={"https_proxy": "http://proxy.example.org:3128", "no_proxy": "localhost"},
         )
     )
+    seen: dict[str, object] = {}
+
+    def builder(container: FakeContainer) -> Script:
+        seen.update(container.files)
+        return shop.good_builder(container)
+
+    engine.on_run(shop.BUILDER, builder)
     make(bench, shop.spec(origin, layout=Layout("web", "main", "application", "deps/prod.txt")))
     given = engine.runs[0].environment
     assert (given["REQUIREMENTS"], given["DIRECTORY"]) == ("deps/prod.txt", "web")
@@ -104,7 +160,7 @@ def test_produce_hands_on_layout_index_proxy_and_certificates(
     assert given["https_proxy"] == given["HTTPS_PROXY"] == "http://proxy.example.org:3128"
     assert given["no_proxy"] == given["NO_PROXY"] == "localhost"
     for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"):
-        assert engine.content("b42-a1-builder", given[name]) == b"the company's own authority"
+        assert seen[given[name]] == b"the company's own authority"
 
 
 @pytest.mark.parametrize(
@@ -184,29 +240,37 @@ def test_produce_warns_when_a_limit_was_hit_and_the_build_went_on(
 
 
 @pytest.mark.parametrize(
-    "report",
-    ["nonsense", None, [], {"install": "all"}, {"install": [None, 1, {}, {"metadata": {}, "download_info": None}]}],
-)
-def test_produce_goes_on_without_a_readable_report(
-    report: object, bench: Bench, engine: FakeEngine, origin: Origin
+    ("result", "words"),
+    [
+        ("nonsense", "no readable environment.json"),
+        (None, "no readable environment.json"),
+        ({"packages": "all", "parts": []}, "names no packages and parts"),
+        ({"packages": [], "parts": []}, "does not begin with the part environment"),
+        ({"packages": [], "parts": [{"file": "../../etc/passwd", "name": "environment"}]}, "does not begin with"),
+        ({**shop.RESULT, "parts": [{"file": "environment.tar.gz", "name": "environment"}]}, "left out flask"),
+        ({"packages": [], "parts": [{"file": "gone.tar.gz", "name": "environment"}]}, "left no file at /shared/parts"),
+    ],
+)  # fmt: skip
+def test_produce_refuses_a_result_that_makes_no_sense(
+    result: object, words: str, bench: Bench, engine: FakeEngine, origin: Origin
 ) -> None:
-    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(report=report)))
-    assert make(bench, shop.spec(origin)).packages == ()
+    assert words in str(failure(bench, engine, origin, Script(files=shop.left_behind(result=result))))
 
 
-def test_produce_believes_no_hostile_report(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+def test_produce_believes_no_hostile_result(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
     entry = {
-        "metadata": {"name": "Evil\0\ud800" + "x" * 300, "version": "1\0\ud800.0" + "1" * 200},
-        "download_info": {
-            "url": "https://a.example.org/../\0evil\u202e.whl?token=1#x",
-            "archive_info": {"hashes": {"sha256": "' OR 1=1"}},
-        },
+        "name": "Evil\0\ud800" + "x" * 300,
+        "version": "1\0\ud800.0" + "1" * 200,
+        "filename": "../\0evil\u202e.whl",
+        "sha256": "' OR 1=1",
+        "source": "<b>",
     }
-    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(report={"install": [entry, entry]})))
-    (package,) = make(bench, shop.spec(origin)).packages
+    result = {"packages": [entry, None, 1], "parts": [{"file": "environment.tar.gz", "name": "environment"}]}
+    engine.on_run(shop.BUILDER, Script(files=shop.left_behind(result=result)))
+    (package,) = make(bench, shop.spec(origin), installers=["pip"]).environment.packages
     assert package.name == "evil" + "x" * 196
     assert package.version == ("1.0" + "1" * 200)[:100]
-    assert (package.sha256, package.filename) == ("", "evil.whl")
+    assert (package.sha256, package.filename, package.source) == ("", "..evil.whl", "local")
 
 
 def test_produce_stops_when_asked(stopped: Bench, bench: Bench, engine: FakeEngine, origin: Origin) -> None:

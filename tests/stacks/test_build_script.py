@@ -5,12 +5,14 @@ Nothing here needs a package index: what is installed is a wheel that the reposi
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import json
 import secrets
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -40,11 +42,12 @@ def wheel() -> bytes:
     return whole.getvalue()
 
 
+WHEEL = wheel()
 SHOP: dict[str, bytes | None] = {
     "app": None,
     "app/app.py": b"def app(environ, start_response): ...\n",
     "wheels": None,
-    "wheels/fruits-1.0-py3-none-any.whl": wheel(),
+    "wheels/fruits-1.0-py3-none-any.whl": WHEEL,
     "requirements.txt": b"./wheels/fruits-1.0-py3-none-any.whl\n",
 }
 
@@ -91,7 +94,12 @@ class Builder:
     image: str
 
     def __call__(
-        self, files: Mapping[str, bytes | None], environment: Mapping[str, str] | None = None, **limits: int
+        self,
+        files: Mapping[str, bytes | None],
+        environment: Mapping[str, str] | None = None,
+        parts: Sequence[str] | None = None,
+        known: Sequence[str] = (),
+        **limits: int,
     ) -> Result:
         spec = ContainerSpec(
             name=f"test-{secrets.token_hex(4)}",
@@ -99,22 +107,23 @@ class Builder:
             labels={},
             user="10001:10001",
             volumes=("/app", "/shared"),
-            environment={"REPORT": "/shared/report.json", "PIP_NO_INDEX": "1", **(environment or {})},
+            environment={"PIP_NO_INDEX": "1", **(environment or {})},
             **{"memory": 512 * MIB, "pids": 100, "file_bytes": 100 * MIB, **limits},  # type: ignore[arg-type] # numbers all
         )
         self.engine.create(spec)
         try:
             self.engine.put(spec.name, "/app", source(files))
+            self.engine.put(spec.name, "/shared", source({"known.json": json.dumps(list(known)).encode()}))
             self.engine.start(spec.name)
             lines: list[str] = []
             status = self.engine.follow(spec.name, output=lines.append, stop=NeverStop())
-            return Result(lines, status, self._left(spec.name))
+            return Result(lines, status, self._left(spec.name, parts or ()))
         finally:
             self.engine.remove(spec.name)
 
-    def _left(self, name: str) -> dict[str, bytes]:
+    def _left(self, name: str, parts: Sequence[str]) -> dict[str, bytes]:
         found = {}
-        for file in ("app.tar.gz", "report.json", "limits.json"):
+        for file in ("app.tar.gz", "environment.json", "limits.json", *(f"parts/{part}" for part in parts)):
             try:
                 found[file] = b"".join(self.engine.take_file(name, f"/shared/{file}", limit=100 * MIB))
             except BuildFailed:
@@ -148,8 +157,8 @@ def test_build_leaves_source_and_environment(build: Builder) -> None:
     assert not [name for name in names if ".build-" in name or "/pip/" in name or "/.cache" in name]
     assert result.lines[-1].startswith("app.tar.gz is ready: ")
     assert [line for line in result.lines if line.startswith("$ ")] == [
-        "$ python3 -m venv --without-pip /app/env",
-        "$ pip install -r requirements.txt",
+        "$ uv pip compile requirements.txt",
+        "$ pip install -r requirements.txt",  # a wheel of the repository itself is left to pip
         "$ tar czf /shared/app.tar.gz -C / app",
     ]
 
@@ -160,10 +169,70 @@ def test_product_belongs_to_root_and_is_readable_by_all(build: Builder) -> None:
         assert member.issym() or member.mode & 0o444 == 0o444, member.name
 
 
-def test_report_tells_package_version_and_digest(build: Builder) -> None:
-    (installed,) = json.loads(build(SHOP).files["report.json"])["install"]
-    assert (installed["metadata"]["name"], installed["metadata"]["version"]) == ("fruits", "1.0")
-    assert len(installed["download_info"]["archive_info"]["hashes"]["sha256"]) == 64
+SHELF = SHOP | {"requirements.txt": b"--no-index\n--find-links ./wheels\nfruits\n"}
+FRUITS = {
+    "name": "fruits", "version": "1.0", "sha256": hashlib.sha256(WHEEL).hexdigest(),
+    "filename": "fruits-1.0-py3-none-any.whl", "source": "wheel",
+}  # fmt: skip
+SITE = "app/env/lib/python3.13/site-packages"
+
+
+def names(part: bytes) -> set[str]:
+    """Of the entries of a part, which has no end of archive."""
+    return {member.name for member in members(gzip.compress(gzip.decompress(part) + bytes(1024)))}
+
+
+def test_uv_makes_a_part_of_each_wheel(build: Builder) -> None:
+    result = build(SHELF, {"MODE": "uv"}, ("environment.tar.gz", "fruits-1.0.tar.gz"))
+    assert result.status.exit_code == 0, result.lines
+    said = json.loads(result.files["environment.json"])
+    assert (said["installer"], said["packages"]) == ("uv", [FRUITS])
+    assert said["parts"] == [
+        {"file": "environment.tar.gz", "name": "environment", "wheel": ""},
+        {"file": "fruits-1.0.tar.gz", "name": "fruits-1.0", "wheel": FRUITS["sha256"]},
+    ]
+    fruits = names(result.files["parts/fruits-1.0.tar.gz"])
+    assert {f"{SITE}/fruits.py", f"{SITE}/__pycache__/fruits.cpython-313.pyc"} <= fruits
+    assert f"{SITE}/fruits.py" not in names(result.files["parts/environment.tar.gz"])
+    assert result.lines[-1] == "The environment is ready: 2 parts."
+
+
+def test_uv_makes_the_same_bytes_again_and_leaves_out_what_is_known(build: Builder) -> None:
+    first = build(SHELF, {"MODE": "uv"}, ("environment.tar.gz", "fruits-1.0.tar.gz"))
+    again = build(SHELF, {"MODE": "uv"}, ("environment.tar.gz", "fruits-1.0.tar.gz"))
+    assert [again.files[name] for name in PARTS] == [first.files[name] for name in PARTS]
+    known = build(SHELF, {"MODE": "uv"}, ("environment.tar.gz",), known=[str(FRUITS["sha256"])])
+    said = json.loads(known.files["environment.json"])
+    assert said["packages"] == [FRUITS]
+    assert [part["name"] for part in said["parts"]] == ["environment"]
+    assert known.files[PARTS[0]] == first.files[PARTS[0]]
+
+
+PARTS = ("parts/environment.tar.gz", "parts/fruits-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "requirements", [b"./wheels/fruits-1.0-py3-none-any.whl\n", b"./pkg\n", b"--no-index\nnosuch\n", b"\xff\xfea\x00"]
+)
+def test_uv_leaves_the_rest_to_pip(requirements: bytes, build: Builder) -> None:
+    result = build(SHOP | package("pass") | {"requirements.txt": requirements}, {"MODE": "uv"}, ())
+    assert result.status.exit_code == 20
+    assert result.lines[-1].endswith(".")
+
+
+def test_uv_refuses_a_wheel_whose_hash_is_another(build: Builder) -> None:
+    requirements = b"--no-index\n--find-links ./wheels\nfruits==1.0 --hash=sha256:" + b"0" * 64 + b"\n"
+    assert build(SHOP | {"requirements.txt": requirements}, {"MODE": "uv"}, ()).status.exit_code == 20
+    assert build(SHOP | {"requirements.txt": requirements}, {"MODE": "pip"}, ()).status.exit_code == 11
+
+
+def test_pip_makes_one_part_of_all(build: Builder) -> None:
+    result = build(SHOP, {"MODE": "pip"}, ("environment.tar.gz",))
+    said = json.loads(result.files["environment.json"])
+    assert (said["installer"], said["packages"]) == ("pip", [FRUITS])
+    assert said["parts"] == [{"file": "environment.tar.gz", "name": "environment", "wheel": ""}]
+    assert {f"{SITE}/fruits.py", "app/env/bin/python"} <= names(result.files["parts/environment.tar.gz"])
+    assert not [name for name in names(result.files["parts/environment.tar.gz"]) if "/app/app" in name]
 
 
 def test_limits_that_were_not_hit_are_counted_as_none(build: Builder) -> None:
@@ -201,7 +270,7 @@ def test_other_layout_is_built_by_saying_so(build: Builder) -> None:
         "deps": None,
         "deps/prod.txt": SHOP["requirements.txt"],
         "wheels": None,
-        "wheels/fruits-1.0-py3-none-any.whl": wheel(),
+        "wheels/fruits-1.0-py3-none-any.whl": WHEEL,
     }
     result = build(files, {"DIRECTORY": "web", "REQUIREMENTS": "deps/prod.txt"})
     assert result.status.exit_code == 0, result.lines

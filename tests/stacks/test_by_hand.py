@@ -55,10 +55,14 @@ def way_to_index(shared: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def builder(docker: DockerEngine) -> Iterator[str]:
-    """`docker build -t builder .` in the folder of the builder."""
+def builder(docker: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`docker build -t builder .` in the folder of the builder, beside the site's certificates where it has some."""
     tag = f"portal-test-builder-{docker.instance}"
-    docker_cli("build", *through_proxy("--build-arg"), "-t", tag, ".", folder=STACK / "builder")
+    folder = tmp_path_factory.mktemp("stack") / "builder"
+    shutil.copytree(STACK / "builder", folder)
+    if settings.BUILD_CA_BUNDLE:
+        shutil.copy(settings.BUILD_CA_BUNDLE, folder / "ca-certificates.pem")
+    docker_cli("build", *through_proxy("--build-arg"), "-t", tag, ".", folder=folder)
     yield tag
     docker_cli("rmi", "--force", tag)
 

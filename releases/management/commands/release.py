@@ -32,12 +32,15 @@ class Command(PlainCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("application", help="the name that it was registered with")
         parser.add_argument("ref", help="a tag, a branch or a commit")
+        parser.add_argument(
+            "--no-cache", action="store_true", help="resolve and install the requirements anew, whatever is kept"
+        )
         parser.add_argument("--wait", action="store_true", help="follow the build to its end; its log goes to stderr")
         parser.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         application = self._application(options["application"])
-        build = self._ask(application, options["ref"], join=options["wait"])
+        build = self._ask(application, options["ref"], join=options["wait"], without_cache=options["no_cache"])
         if not actions.queue_answers():
             self.tell(f"{build} stands; Redis does not answer, so it starts when it is back.")
         if options["wait"]:
@@ -52,10 +55,10 @@ class Command(PlainCommand):
             self.refuse(unknown(name))
         return found
 
-    def _ask(self, application: Application, ref: str, *, join: bool) -> Build:
+    def _ask(self, application: Application, ref: str, *, join: bool, without_cache: bool) -> Build:
         """The new build; or, for somebody who waits, the one that makes the very same release at this moment."""
         try:
-            return actions.request_build(application, ref, by=None)
+            return actions.request_build(application, ref, by=None, without_cache=without_cache)
         except AlreadyUnderWay as error:
             if not join or error.key is None:
                 raise

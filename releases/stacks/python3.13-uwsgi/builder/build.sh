@@ -1,7 +1,9 @@
 #!/bin/sh
-# Makes /shared/app.tar.gz out of one ref of one repository; docs/stacks.md lists the variables and exit codes.
+# Makes an application's environment; docs/stacks.md lists the variables and exit codes.
 # By hand:     docker run --rm -e REPO=https://… -e REF=v1.0.0 -v "$PWD":/shared builder
-# The portal:  sets no REPO, because it has put the files of the commit into /app beforehand.
+#              makes /shared/app.tar.gz out of one ref of one repository.
+# The portal:  sets no REPO, because it has put the files of the commit into /app beforehand, and sets MODE to an
+#              installer: it takes the environment alone, in parts, out of /shared/parts.
 set -eu
 umask 022
 # One stream: the engine carries two independently, and the sentence that must come last might overtake the rest.
@@ -12,6 +14,8 @@ SHARED=/shared
 REQUIREMENTS=${REQUIREMENTS:-requirements.txt}
 DIRECTORY=${DIRECTORY:-app}
 PIP=/opt/pip/pip
+ENVIRONMENT=/environment.py
+MODE=${MODE:-}
 work=
 
 say() { printf '%s\n' "$*"; }
@@ -75,6 +79,8 @@ if [ -z "${PIP_CERT:-}" ] && [ -r "$SHARED/ca-certificates.pem" ]; then
     done
 fi
 
+[ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX="$PIP_INDEX_URL"
+
 # ---- the source -----------------------------------------------------------------------------------------
 
 # The ref is resolved once; afterwards only its 40 digits are used, so that a ref cannot pose as an option.
@@ -112,7 +118,7 @@ cd "$APP"
 requirements="$APP/$REQUIREMENTS"
 [ -f "$requirements" ] && [ -r "$requirements" ] \
     || fail 10 "The repository has no requirements file $REQUIREMENTS: add it, or set REQUIREMENTS to where it lies."
-[ -d "$APP/$DIRECTORY" ] \
+[ -n "$MODE" ] || [ -d "$APP/$DIRECTORY" ] \
     || fail 15 "The repository has no folder $DIRECTORY for the application: add it, or set DIRECTORY to where it lies."
 [ ! -e "$APP/env" ] \
     || fail 15 "The repository holds a file or folder named env, where the virtual environment must go: rename it."
@@ -132,13 +138,40 @@ CHECK
 
 # ---- the environment --------------------------------------------------------------------------------------
 
-say "\$ python3 -m venv --without-pip $APP/env"
-python3 -m venv --without-pip "$APP/env" || fail 16 "The virtual environment could not be made: see the lines above."
+make_venv() {
+    rm -rf "$APP/env"
+    python3 -m venv --without-pip "$APP/env" || fail 16 "The virtual environment could not be made: see the lines above."
+}
+
+# Checked by nothing, so that the same source has the same .pyc; and by an interpreter that runs no .pth file.
+compile_env() {
+    PYTHONHASHSEED=0 python3 -I -S -m compileall -q -j 2 --invalidation-mode unchecked-hash "$APP/env/lib" || true
+}
+
+# Wheels alone: no code of any package runs. What uv cannot do ends with 20, and pip is asked next.
+with_uv() {
+    say "\$ uv pip compile $REQUIREMENTS"
+    python3 -I "$ENVIRONMENT" lock "$requirements" "$work" || return $?
+    python3 -I "$ENVIRONMENT" missing "$work" "$SHARED/known.json"
+    make_venv
+    if [ -s "$work/missing.txt" ]; then
+        say "\$ uv pip install $(wc -l < "$work/missing.txt") of $(wc -l < "$work/lock.txt") packages"
+        uv --no-config --no-progress pip install --quiet --python "$APP/env/bin/python" --cache-dir "$work/uv" --no-deps \
+            --require-hashes --only-binary :all: $(index_options) -r "$work/missing.txt" \
+            || { say "uv could not install these packages."; return 20; }
+        compile_env
+    fi
+}
+
+# Where the requirement files say that packages come from, for what is installed from the lock.
+index_options() {
+    [ "${requirements##*/}" = pyproject.toml ] || grep -hoE '^(--(extra-)?index-url|--find-links)[ =][^ ]+|^-[if] [^ ]+|^--no-index' "$requirements" || true
+}
 
 # pip ends with 1 whatever went wrong; what it said tells the causes apart.
 install() {
     set -- "$APP/env/bin/python" "$PIP" install --no-input --disable-pip-version-check --no-cache-dir \
-        --progress-bar off ${REPORT:+--report "$REPORT"} -r "$REQUIREMENTS"
+        --progress-bar off --no-compile --report "$work/report.json" -r "$pip_requirements"
     say "\$ pip install -r $REQUIREMENTS"
     { PYTHONUNBUFFERED=1 "$@" 2>&1; echo $? > "$work/status"; } | tee "$work/pip.log"
     return "$(cat "$work/status")"
@@ -172,7 +205,45 @@ explain_pip() { # pip's exit code
     fail 12 "pip could not install the requirements in $REQUIREMENTS: $(pip_error)"
 }
 
-install || explain_pip $?
+with_pip() {
+    make_venv
+    pip_requirements="$REQUIREMENTS"
+    if [ "${REQUIREMENTS##*/}" = pyproject.toml ]; then
+        pip_requirements="$work/requirements.txt"
+        if [ -f "$(dirname "$requirements")/uv.lock" ]; then
+            uv --no-config --quiet export --frozen --no-emit-project --no-default-groups --cache-dir "$work/uv" \
+                --project "$(dirname "$requirements")" --output-file "$pip_requirements" > /dev/null \
+                || fail 11 "The requirements in $REQUIREMENTS cannot be met: uv.lock cannot be read; make it anew with uv lock."
+        else
+            python3 -c 'import sys, tomllib; print(*tomllib.load(open(sys.argv[1], "rb"))["project"].get("dependencies", []), sep="\n")' \
+                "$requirements" > "$pip_requirements" 2> /dev/null \
+                || fail 11 "The requirements in $REQUIREMENTS cannot be met: it is no TOML with a table [project]."
+        fi
+    fi
+    install || explain_pip $?
+    compile_env
+}
+
+case "$MODE" in
+uv)
+    with_uv || exit $?
+    python3 -I "$ENVIRONMENT" split "$work" "$SHARED" "$SHARED/known.json" || fail 14 "The environment could not be packed: see the lines above."
+    ;;
+pip)
+    with_pip
+    python3 -I "$ENVIRONMENT" whole "$SHARED" "$work/report.json" || fail 14 "The environment could not be packed: see the lines above."
+    ;;
+'')
+    with_uv || { [ $? -eq 20 ] || exit 1; with_pip; }
+    ;;
+*)
+    fail 2 "MODE is $MODE, which this builder does not know: leave it out, or say uv or pip."
+    ;;
+esac
+if [ -n "$MODE" ]; then
+    say "The environment is ready: $(ls "$SHARED/parts" | wc -l) parts."
+    exit 0
+fi
 
 # ---- the product ------------------------------------------------------------------------------------------
 

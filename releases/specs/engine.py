@@ -1,185 +1,10 @@
-"""The values that cross rooms: frozen, typed, free of Django, Docker and git.
-
-Sizes are bytes, durations seconds, digests 64 lower-case hexadecimal digits without a prefix, image ids as the
-engine writes them (`sha256:` and 64 hex digits).
-"""
+"""The container engine's seam: what is asked of it, and what it answers, in our words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, Protocol
-
-# ---- what a person may set -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one builder may use."""
-
-    memory: int = 1024 * 1024 * 1024
-    """Bytes of memory; swap is not added to it."""
-    cpus: float = 2.0
-    pids: int = 256
-    seconds: int = 900
-    """Wall clock of the whole build, measured outside the container."""
-    artifact_bytes: int = 1024 * 1024 * 1024
-    """The largest `app.tar.gz` that is accepted, and the largest single file a builder may write."""
-
-    def as_json(self) -> dict[str, int | float]:
-        return {
-            "memory": self.memory,
-            "cpus": self.cpus,
-            "pids": self.pids,
-            "seconds": self.seconds,
-            "artifact_bytes": self.artifact_bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where in a repository the application lies: the origin's contract, or what the application sets instead."""
-
-    directory: str = "app"
-    """The working folder, relative to the root of the repository."""
-    module: str = "app"
-    """The dotted module, importable from the working folder."""
-    callable: str = "app"
-    requirements: str = "requirements.txt"
-    """The requirements file, relative to the root of the repository."""
-
-    @property
-    def entry_point(self) -> str:
-        """As application servers write it: `module:callable`."""
-        return f"{self.module}:{self.callable}"
-
-
-ProbePolicy = Literal["off", "record", "required"]
-RefKind = Literal["tag", "branch", "commit"]
-
-
-@dataclass(frozen=True, slots=True)
-class BuildSpec:
-    """Everything that the pipeline needs to know of one build; it never sees a model."""
-
-    build_id: int
-    attempt: int
-    application: str
-    number: int
-    repository: str
-    mirror: str
-    """The name of the application's bare mirror, below the folder of mirrors."""
-    ref: str
-    """As the person chose it, for messages and labels."""
-    ref_full: str
-    """`refs/tags/…` or `refs/heads/…`; empty when the ref was typed by hand."""
-    commit: str
-    """40 hex digits; empty when the ref is still to be resolved at checkout."""
-    layout: Layout
-    limits: Limits
-    stack: str
-    probe_path: str
-    probe_policy: ProbePolicy
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def container(self) -> str:
-        """The base of the names of this attempt's containers: `b42-a1`."""
-        return f"b{self.build_id}-a{self.attempt}"
-
-
-# ---- what steps hand back ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
-    commit: str
-    ref_full: str
-    files: int
-    size: int
-    """Bytes of the files, uncompressed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """One resolved package. `sha256` is of the file it came from (wheel or sdist); empty when pip did not say."""
-
-    name: str
-    version: str
-    sha256: str
-    filename: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltFile:
-    """One file in the content-addressed store."""
-
-    name: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
-    image_id: str
-    tag: str
-    size: int
-    builder_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What the booted image answered. `status` is 0 when it never answered."""
-
-    status: int
-    seconds: float
-    """From the start of the container to the end of the first answer."""
-    memory: int
-    """Bytes in use after the first answer; 0 when the engine did not say."""
-    body: str
-    """The first 2,000 characters of the answer, or of the container's output when it never answered."""
-    message: str
-
-    @property
-    def answered(self) -> bool:
-        return 200 <= self.status < 400
-
-
-@dataclass(frozen=True, slots=True)
-class StackImages:
-    """A stack's prepared images: the builder, and the runner without an application."""
-
-    builder_id: str
-    builder_size: int
-    runner_id: str
-    runner_size: int
-    base_id: str
-    digest: str
-
-
-# ---- git ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteRef:
-    kind: Literal["tag", "branch"]
-    name: str
-    full_name: str
-    commit: str
-    committed_at: datetime
-    subject: str
-    annotated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    path: str
-    size: int
-    mode: str
-
-
-# ---- the engine --------------------------------------------------------------------------------------
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +13,61 @@ class EngineInfo:
     api_version: str
     storage_driver: str
     root: str
+    image_store: str = ""
+    """`containerd` where the engine keeps its images there; there, an image's id is the digest of its manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """How containers of an image start, as the engine writes it."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    ports: tuple[str, ...] = ()
+    """Such as `8080/tcp`."""
+    working_dir: str = ""
+    architecture: str = ""
+    os: str = "linux"
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of an image: an uncompressed tar, whose sha256 is its diff id."""
+
+    diff_id: str
+    size: int
+    open: Callable[[], Iterator[bytes]]
+    """Gives the bytes, anew at each call."""
+    created_by: str = ""
+    """For the image's history."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """An image to be put together; the same plan always gives the same id."""
+
+    layers: tuple[Layer, ...]
+    """Lowest first."""
+    config: ImageConfig
+    labels: Mapping[str, str]
+    created: str
+    """RFC 3339."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledImage:
+    image_id: str
+    """What this engine calls it: the config digest, or the manifest digest where containerd keeps the images."""
+    config_digest: str
+    """`sha256:…`, the same on every engine."""
+    manifest_digest: str
+    size: int
+    """Bytes of all layers together, as we count them: engines count differently."""
+    sparse: bool
+    """Whether only what the engine lacked was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +77,9 @@ class ImageInfo:
     size: int
     labels: Mapping[str, str]
     created: str
+    layers: tuple[str, ...] = ()
+    """Diff ids, lowest first."""
+    config: ImageConfig = field(default_factory=ImageConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +162,8 @@ class Engine(Protocol):
     def images(self, labels: Mapping[str, str]) -> list[ImageInfo]:
         """Images that carry all these labels (an empty value asks only for the name)."""
 
-    def tag(self, image_id: str, tag: str) -> None: ...
+    def tagged(self, prefix: str) -> list[ImageInfo]:
+        """Images with a tag that begins so; `tags` holds these alone."""
 
     def build_image(
         self,
@@ -290,6 +174,7 @@ class Engine(Protocol):
         arguments: Mapping[str, str],
         target: str = "",
         memory: int = 0,
+        cache: bool = True,
         output: Output,
         stop: Stop,
     ) -> ImageInfo:
@@ -299,8 +184,19 @@ class Engine(Protocol):
         is ended in the engine and the exception goes on. A failing Dockerfile raises `BuildFailed` whose
         message ends with the last line that the engine printed."""
 
+    def assemble(
+        self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop
+    ) -> AssembledImage:
+        """Put an image together. Of the layers that it shares with the image `below` (a tag or an id), lowest first,
+        nothing is sent, unless `whole` asks for all; when the engine turns out to lack one, all are sent.
+
+        A tag never stands for half an image: when nothing helps it is removed, and `EngineError` is raised."""
+
+    def export(self, image: str) -> Iterator[bytes]:
+        """The whole file system of an image as one tar stream."""
+
     def remove_image(self, reference: str) -> None:
-        """Remove a tag or an id; one that is not there is no error."""
+        """Remove a tag, and the image with its last tag; one that is not there is no error."""
 
     def create(self, spec: ContainerSpec) -> None:
         """Create, not start. The name must be free."""
