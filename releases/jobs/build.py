@@ -228,7 +228,7 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
         return
     with step(build, StepName.PROBE, log):
         try:
-            _keep_probe(build, probe(build.spec(), image, bench, port=stacks.load(build.stack).port))
+            _keep_probe(build, probe(build.spec(), image, bench, stack=stacks.load(build.stack)))
         except ProbeFailed as error:
             _keep_probe(build, error.result)
             raise

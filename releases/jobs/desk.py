@@ -68,14 +68,14 @@ def start_preview(preview_id: int) -> None:
 def _boot(engine: Engine, preview: Preview) -> ProbeResult:
     if preview.build.image is None:
         raise BuildFailed("The build has no image.")
-    port = stacks.load(preview.build.stack).port
+    stack = stacks.load(preview.build.stack)
     name, image = preview.container, preview.build.image.image_id
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
     engine.remove(name)
     started = probe.boot(
-        engine, name, image, preview.environment, labels, port=port, memory=preview.build.limits["memory"]
+        engine, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
     )
-    return probe.ask(engine, name, port, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk))
+    return probe.ask(engine, name, stack, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk))
 
 
 class _StillWanted:

@@ -37,7 +37,10 @@ def prepare(stack: Stack, bench: Bench, *, anew: bool = False) -> StackImages:
 
     Raises `StackError` when a Dockerfile of the stack fails, `EngineError` when the engine does."""
     _check_engine(stack, bench)
-    with alone(bench, f"stack-{stack.digest}", "Another worker is making these images; waiting for it"):
+    # Stacks that share a builder wait for each other, so that it is made once.
+    with alone(
+        bench, f"stack-{stack.builder_tag.rpartition(':')[2]}", "Another worker is making these images; waiting for it"
+    ):
         if anew or bench.engine.image(stack.builder_tag) is None:
             bench.output(f"Making the builder image {stack.builder_tag}; this is done once and may take some minutes")
             _build(stack, bench, "builder", stack.builder_tag, anew=anew)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import http.client
+import re
 import time
 from collections.abc import Mapping
 
 from releases.errors import BuildFailed, EngineError, EngineUnavailable
 from releases.pipeline.bench import Bench, labels_of, thrown_away
 from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ProbeResult, Stop
+from releases.stacks.stack import Stack
 from releases.storage.cleaning import clean, without_colours
 
 PATIENCE = 30.0
 """Seconds that an application may take until its first answer."""
 BODY_LIMIT = 2000
+OUTPUT_LIMIT = 16 * 1024
+"""Bytes of a container's output in which the reason for its silence is looked for."""
 
 
-def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, port: int) -> ProbeResult:
+def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, stack: Stack) -> ProbeResult:
     """Boot, ask, stop. A bad answer raises `BuildFailed` only where the application requires a good one."""
     name = f"{spec.container}-probe"
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
         started = boot(
-            bench.engine, name, image.image_id, spec.environment, labels, port=port, memory=spec.limits.memory
+            bench.engine, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
         )
         bench.output(f"Container started, asking GET {spec.probe_path}")
-        result = ask(bench.engine, name, port, spec.probe_path, started=started, stop=bench.stop)
+        result = ask(bench.engine, name, stack, spec.probe_path, started=started, stop=bench.stop)
         for line in bench.engine.output(name, limit=8192).splitlines():
             bench.output(f"  {line}")
     bench.output(result.message)
@@ -74,28 +78,23 @@ def boot(
     return started
 
 
-def ask(engine: Engine, name: str, port: int, path: str, *, started: float, stop: Stop) -> ProbeResult:
+def ask(engine: Engine, name: str, stack: Stack, path: str, *, started: float, stop: Stop) -> ProbeResult:
     """Ask until there is an answer, the container has ended, or patience is over."""
     while time.monotonic() - started < PATIENCE:
         stop.check()
         ended = engine.wait(name, seconds=0.05)
         if ended is not None:
-            said = engine.output(name, limit=4096)
             why = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.exit_code}"
-            return _silent(f"The container {why} before it answered: {_last(said)}", said, started)
+            return _silent(f"The container {why} before it answered", engine, name, stack, started)
         try:
-            answer = _get(engine.address(name, port), path)
+            answer = _get(engine.address(name, stack.port), path)
         except EngineUnavailable:
             raise
         except EngineError:  # it ended since the last look: the next one says how
             continue
         if answer is not None:
-            return _answered(engine, name, path, answer, time.monotonic() - started)
-    return _silent(
-        f"GET {path} had no answer within {PATIENCE:.0f} s: {_last(engine.output(name, limit=4096))}",
-        engine.output(name, limit=4096),
-        started,
-    )
+            return _answered(engine, name, stack, path, answer, time.monotonic() - started)
+    return _silent(f"GET {path} had no answer within {PATIENCE:.0f} s", engine, name, stack, started)
 
 
 def _get(address: str, path: str) -> tuple[int, str, bytes] | None:
@@ -124,25 +123,56 @@ def _head(response: http.client.HTTPResponse, deadline: float) -> bytes:
     return head
 
 
-def _answered(engine: Engine, name: str, path: str, answer: tuple[int, str, bytes], seconds: float) -> ProbeResult:
+def _answered(
+    engine: Engine, name: str, stack: Stack, path: str, answer: tuple[int, str, bytes], seconds: float
+) -> ProbeResult:
     status, reason, body = answer
     try:
         memory = engine.usage(name).memory
     except EngineError:
         memory = 0
+    lacks = missing_library(engine.output(name, limit=OUTPUT_LIMIT), stack) if status >= 500 else ""
     return ProbeResult(
         status=status,
         seconds=seconds,
         memory=memory,
         body=_text(body),
-        message=f"GET {path} answered {status} {clean(reason)[:100]} after {seconds:.2f} s.",
+        message=f"GET {path} answered {status} {clean(reason)[:100]} after {seconds:.2f} s. {lacks}".strip(),
     )
 
 
-def _silent(message: str, said: str, started: float) -> ProbeResult:
+def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) -> ProbeResult:
+    said = engine.output(name, limit=OUTPUT_LIMIT)
+    why = missing_library(said, stack) or _last(said)
     return ProbeResult(
-        status=0, seconds=time.monotonic() - started, memory=0, body=_text(said.encode()), message=message[:480]
+        status=0,
+        seconds=time.monotonic() - started,
+        memory=0,
+        body=_text(said.encode()),
+        message=f"{what}: {why}"[:480],
     )
+
+
+def missing_library(said: str, stack: Stack) -> str:
+    """The sentence for a library that the loader did not find, by what a container has printed; empty for none."""
+    found = _NOT_FOUND.search(without_colours(said))
+    if found is None:
+        return ""
+    library = found[1] or found[2]
+    package = stack.package_of(library)
+    has = f"the package {package} has it" if package else "look for the package of the distribution that has it"
+    return (
+        f"The runtime image has no {library}; {has}: add it to the runner of the stack {stack.name}, or use a package "
+        f"whose wheel brings it."
+    )
+
+
+_NOT_FOUND = re.compile(
+    r"\b(lib[\w.+-]*\.so[\w.]*): cannot open shared object file"  # glibc
+    r"|Error loading shared library (lib[\w.+-]*\.so[\w.]*):"  # musl
+)
+_ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Exit|Interrupt|NotFound|Configured))(?::|$)")
+"""How the last line of a traceback begins; what an application server says behind it is less to the point."""
 
 
 def _text(data: bytes) -> str:
@@ -151,4 +181,7 @@ def _text(data: bytes) -> str:
 
 def _last(said: str) -> str:
     lines = [plain for line in said.splitlines() if (plain := without_colours(clean(line)).strip())]
-    return f"its last words were “{lines[-1][:200]}”." if lines else "it printed nothing."
+    if not lines:
+        return "it printed nothing."
+    error = next((line for line in reversed(lines) if _ERROR.match(line)), "")
+    return f"it ended with “{error[:200]}”." if error else f"its last words were “{lines[-1][:200]}”."

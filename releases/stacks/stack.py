@@ -17,8 +17,11 @@ from releases.errors import StackError
 
 Part = Literal["builder", "runner"]
 
-FILES = ("stack.toml", "builder/Dockerfile", "builder/build.sh", "runner/Dockerfile")
+FILES = ("stack.toml", "runner/Dockerfile")
 """What a folder must hold to be a stack; a runner may hold more, as `app.ini`."""
+
+BUILDER_FILES = ("builder/Dockerfile", "builder/build.sh")
+"""What it must hold as well, unless it uses the builder of another stack."""
 
 NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 """A name is part of image tags, so it is what Docker allows there."""
@@ -50,18 +53,33 @@ class Stack:
     """The oldest version of the engine's API with which this stack works; may be empty."""
     installers: tuple[str, ...]
     """What the builder can be asked to install with, in the order in which it is tried."""
+    libraries: Mapping[str, str]
+    """Which package of the distribution has a library that the runner may lack, by the library's file name; `*` is any
+    name. A stack that names none has those of the stack whose builder it uses."""
     path: Path
+    builder_path: Path
+    """Where the builder's half lies: below `path`, or below the stack whose builder this one uses."""
     digest: str
     """sha256 over names and bytes of all files; owners, modes and times do not count."""
 
-    @property
-    def builder_tag(self) -> str:
-        return self._tag("builder")
+    builder_tag: str
+    """Named after the stack that the builder belongs to, so that stacks which share one have one image."""
+    runner_tag: str
+    """The tag of the runner without an application: the stage `runtime` of its Dockerfile."""
 
-    @property
-    def runner_tag(self) -> str:
-        """The tag of the runner without an application: the stage `runtime` of its Dockerfile."""
-        return self._tag("runner")
+    def half(self, part: Part) -> Path:
+        return self.builder_path if part == "builder" else self.path / "runner"
+
+    def files(self) -> dict[str, Path]:
+        """Every file of both halves by its name, in order; those of a lent builder under their own stack's name."""
+        own = {path.relative_to(self.path).as_posix(): path for path in _files(self.path)}
+        lender = self.builder_path.parent
+        lent = {} if lender == self.path else {_shown(path, lender): path for path in _files(self.builder_path)}
+        return dict(sorted({**own, **lent}.items()))
+
+    def package_of(self, library: str) -> str:
+        """The distribution's package that has a library (`libpq.so.5`); empty when the stack does not say."""
+        return self.libraries.get(library) or self.libraries.get("*", "").replace("*", library)
 
     def context(self, part: Part, extra: Mapping[str, tuple[int, Iterable[bytes]]] | None = None) -> Iterator[bytes]:
         """The half's folder as an uncompressed tar stream that is the same for the same files.
@@ -69,15 +87,12 @@ class Stack:
         `extra` adds files at its root: name → (size in bytes, pieces). They are passed on piece by piece.
         Raises `StackError` when a file cannot be read, `ValueError` when pieces and size disagree.
         """
-        for path in _files(self.path / part):
+        for path in _files(self.half(part)):
             data = _read(path)
-            yield from _member(path.relative_to(self.path / part).as_posix(), len(data), [data])
+            yield from _member(path.relative_to(self.half(part)).as_posix(), len(data), [data])
         for name, (size, pieces) in (extra or {}).items():
             yield from _member(name, size, pieces)
         yield bytes(RECORD)
-
-    def _tag(self, part: Part) -> str:
-        return f"release-portal/{self.name}-{part}:{self.digest[:12]}"
 
 
 def load(name: str) -> Stack:
@@ -85,13 +100,13 @@ def load(name: str) -> Stack:
 
     Raises `StackError` when there is none, or when its folder is broken.
     """
-    for root in reversed(settings.STACK_DIRS):
-        if NAME.fullmatch(name) and (root / name).is_dir():
-            return read(root / name)
-    known = ", ".join(sorted(_folders())) or "none"
-    raise StackError(
-        f"There is no stack {name} (there are: {known}): choose one of these, or add its folder to PORTAL_STACKS."
-    )
+    path = _path_of(name)
+    if path is None:
+        known = ", ".join(sorted(_folders())) or "none"
+        raise StackError(
+            f"There is no stack {name} (there are: {known}): choose one of these, or add its folder to PORTAL_STACKS."
+        )
+    return read(path)
 
 
 def names() -> list[str]:
@@ -113,10 +128,10 @@ def read(path: Path) -> Stack:
             f"The stack's folder {path} cannot be named so: use small letters and digits, "
             "with single dots, dashes or underscores between them."
         )
-    for name in FILES:
-        if not (path / name).is_file():
-            raise StackError(f"The stack {path.name} has no file {name}: add it to {path}.")
+    _check_files(path, FILES)
     says = _Description(path / "stack.toml")
+    builder = _builder_of(path, says.text("builder", ""))
+    own, lent = _digest(path), "" if builder.parent == path else _digest(builder)
     stack = Stack(
         name=path.name,
         title=says.text("title"),
@@ -127,11 +142,40 @@ def read(path: Path) -> Stack:
         port=says.number("port", 8080),
         engine_api=says.engine_api(),
         installers=says.installers(),
+        libraries=says.libraries() or _Description(builder.parent / "stack.toml").libraries(),
         path=path,
-        digest=_digest(path),
+        builder_path=builder,
+        builder_tag=_tag(builder, builder.parent.name),
+        runner_tag=_tag(path / "runner", path.name),
+        digest=hashlib.sha256(f"{own} {lent}".encode()).hexdigest() if lent else own,
     )
     _check_dockerfiles(stack)
     return stack
+
+
+def _tag(half: Path, stack: str) -> str:
+    return f"release-portal/{stack}-{half.name}:{_digest(half)[:12]}"
+
+
+def _builder_of(path: Path, lender: str) -> Path:
+    """The folder of the builder: the stack's own, or that of the stack that it names."""
+    if not lender:
+        _check_files(path, BUILDER_FILES)
+        return path / "builder"
+    found = _path_of(lender)
+    if found is None or found == path or (path / "builder").exists():
+        raise StackError(
+            f"{path / 'stack.toml'} names {lender} as the stack whose builder it uses: name another stack that is "
+            f"there, or take the line out and keep a folder builder beside it; not both."
+        )
+    _check_files(found, BUILDER_FILES)
+    return found / "builder"
+
+
+def _check_files(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not (path / name).is_file():
+            raise StackError(f"The stack {path.name} has no file {name}: add it to {path}.")
 
 
 class _Description:
@@ -167,6 +211,12 @@ class _Description:
             raise StackError(f'{self.path} has no usable installers: write them as in installers = ["uv", "pip"].')
         return tuple(value)
 
+    def libraries(self) -> dict[str, str]:
+        value = self._values.get("libraries", {})
+        if not isinstance(value, dict) or not all(isinstance(package, str) for package in value.values()):
+            raise StackError(f'{self.path} has no usable [libraries]: write them as in "libpq.so.5" = "libpq5".')
+        return value
+
     def engine_api(self) -> str:
         engine = self._values.get("engine", {})
         value = engine.get("api", "") if isinstance(engine, dict) else None
@@ -177,8 +227,9 @@ class _Description:
 
 def _check_dockerfiles(stack: Stack) -> None:
     """Both halves must start from the base, because that is what is made ready before they are built."""
-    for part in ("builder", "runner"):
-        path = stack.path / part / "Dockerfile"
+    parts: tuple[Part, ...] = ("builder", "runner")
+    for part in parts:
+        path = stack.half(part) / "Dockerfile"
         text = _read(path).decode("utf-8", "replace")
         first = re.search(r"^FROM\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)
         if first is None or first[1] != stack.base:
@@ -189,6 +240,12 @@ def _check_dockerfiles(stack: Stack) -> None:
         raise StackError(
             f"{path} has no stage named runtime: write FROM {stack.base} AS runtime, and FROM runtime below it."
         )
+
+
+def _path_of(name: str) -> Path | None:
+    """The folder of the stack of that name; of two the site's own."""
+    folders = (root / name for root in reversed(settings.STACK_DIRS))
+    return next((path for path in folders if path.is_dir()), None) if NAME.fullmatch(name) else None
 
 
 def _folders() -> set[str]:
@@ -209,6 +266,10 @@ def _files(folder: Path) -> list[Path]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StackError(f"{path} is a link or a special file: put a plain file there.")
     return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _shown(path: Path, stack: Path) -> str:
+    return path.relative_to(stack.parent).as_posix()
 
 
 def _digest(folder: Path) -> str:

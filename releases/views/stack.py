@@ -131,11 +131,7 @@ def latest(name: str) -> Preparation | None:
 
 def files_of(stack: Stack) -> list[StackFile]:
     """The stack's files, by name, with their text."""
-    paths = [path for path in stack.path.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return [
-        StackFile(path.relative_to(stack.path).as_posix(), path.stat().st_size, as_text(path.read_bytes()))
-        for path in sorted(paths)
-    ]
+    return [StackFile(name, path.stat().st_size, as_text(path.read_bytes())) for name, path in stack.files().items()]
 
 
 def as_text(data: bytes) -> str | None:

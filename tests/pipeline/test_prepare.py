@@ -113,7 +113,7 @@ def test_prepare_waits_for_the_worker_that_is_at_it(bench: Bench, stack: Stack, 
             if self.asked > 2:
                 raise BuildCancelled("Cancelled.")
 
-    with (bench.locks / f"stack-{stack.digest}.lock").open("w") as other:
+    with (bench.locks / f"stack-{stack.builder_tag[-12:]}.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(BuildCancelled):
             prepare(stack, replace(bench, stop=Impatient()))

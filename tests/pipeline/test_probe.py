@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -11,6 +12,7 @@ from releases.pipeline import probe as probing
 from releases.pipeline.bench import Bench
 from releases.pipeline.probe import ProbeFailed, probe
 from releases.specs import BuildSpec, BuiltImage, ProbeResult
+from releases.stacks import stack as stacks
 from tests.fakes.engine import Answer, FakeContainer, FakeEngine, Script
 from tests.pipeline import shop
 
@@ -19,7 +21,12 @@ def ask(bench: Bench, engine: FakeEngine, script: Script | None = None, spec: Bu
     image = engine.add_image("release-portal-0badcafe/shop:v1.0.0-7")
     if script is not None:
         engine.on_run(shop.PROBE, script)
-    return probe(spec or shop.spec(), BuiltImage(image.image_id, image.tags[0], image.size, 1), bench, port=8080)
+    return probe(
+        spec or shop.spec(),
+        BuiltImage(image.image_id, image.tags[0], image.size, 1),
+        bench,
+        stack=stacks.load(shop.STACK),
+    )
 
 
 def serving(status: int, body: bytes = b"hello") -> Script:
@@ -59,7 +66,14 @@ def test_probe_that_is_required_fails_with_what_was_answered(bench: Bench, engin
     [
         (
             Script(lines=["loading", "\x1b[31mKeyError: \0'SECRET_KEY'\x1b[0m", ""], exit_code=22),
-            "The container ended with exit code 22 before it answered: its last words were “KeyError: �'SECRET_KEY'”.",
+            "The container ended with exit code 22 before it answered: it ended with “KeyError: �'SECRET_KEY'”.",
+        ),
+        (
+            Script(lines=["ModuleNotFoundError: No module named 'flask'", "*** no app loaded ***"], exit_code=22),
+            (
+                "The container ended with exit code 22 before it answered: "
+                "it ended with “ModuleNotFoundError: No module named 'flask'”."
+            ),
         ),
         (Script(exit_code=1), "The container ended with exit code 1 before it answered: it printed nothing."),
         (
@@ -72,6 +86,26 @@ def test_probe_tells_how_a_container_ended(script: Script, message: str, bench: 
     result = ask(bench, engine, script)
     assert (result.status, result.answered, result.message) == (0, False, message)
     assert engine.containers({}) == []
+
+
+GL = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
+MUSL = "Error loading shared library libodd.so.9: No such file or directory (needed by /app/env/x.so)"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (GL, "The runtime image has no libGL.so.1; the package libgl1 has it: add it to the runner of the stack"),
+        (MUSL, "The runtime image has no libodd.so.9; look for the package of the distribution that has it: add it"),
+    ],
+)
+def test_probe_names_a_missing_library_and_its_package(line: str, says: str, bench: Bench, engine: FakeEngine) -> None:
+    ended = ask(bench, engine, Script(lines=["Traceback", f"\x1b[31m{line}\x1b[0m", "no app loaded"], exit_code=22))
+    assert f"exit code 22 before it answered: {says}" in ended.message
+    answered = ask(bench, engine, replace(serving(500), lines=[line]))
+    assert answered.message.startswith("GET / answered 500")
+    assert says in answered.message
+    assert says not in ask(bench, engine, replace(serving(200), lines=[line])).message
 
 
 def test_probe_loses_patience_with_a_container_that_never_answers(

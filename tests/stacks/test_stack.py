@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,13 +47,67 @@ def test_stack_of_the_portal_says_what_it_is() -> None:
     found = stack.load("python3.13-uwsgi")
     assert found.title == "Python 3.13 with uWSGI"
     assert (found.base, found.suite, found.python, found.port) == ("debian:trixie-slim", "trixie", "3.13", 8080)
-    assert found.builder_tag == f"release-portal/python3.13-uwsgi-builder:{found.digest[:12]}"
-    assert found.runner_tag == f"release-portal/python3.13-uwsgi-runner:{found.digest[:12]}"
+    assert re.fullmatch(r"release-portal/python3\.13-uwsgi-builder:[0-9a-f]{12}", found.builder_tag)
+    assert re.fullmatch(r"release-portal/python3\.13-uwsgi-runner:[0-9a-f]{12}", found.runner_tag)
+    assert found.package_of("libpq.so.5") == "libpq5"
+
+
+def test_each_half_has_the_tag_of_its_own_files(tmp_path: Path) -> None:
+    before = stack.read(write(tmp_path / "own", FILES))
+    after = stack.read(write(tmp_path / "own", {"runner/app.ini": "[other]\n"}))
+    assert after.builder_tag == before.builder_tag
+    assert after.runner_tag != before.runner_tag
+
+
+# ---- a stack with the builder of another -------------------------------------------------------------------
+
+LENT = {name: text for name, text in FILES.items() if not name.startswith("builder/")} | {
+    "stack.toml": FILES["stack.toml"] + 'builder = "own"\n'
+}
+
+
+def test_stack_uses_the_builder_of_another(site: Path) -> None:
+    own = stack.read(write(site / "own", FILES | {"stack.toml": FILES["stack.toml"] + '[libraries]\n"*" = "so:*"\n'}))
+    second = stack.read(write(site / "second", LENT))
+    assert second.builder_tag == own.builder_tag
+    assert second.runner_tag.startswith("release-portal/second-runner:")
+    assert b"".join(second.context("builder")) == b"".join(own.context("builder"))
+    assert second.package_of("libodd.so.9") == "so:libodd.so.9"
+    assert list(second.files()) == [
+        "own/builder/Dockerfile", "own/builder/build.sh", "runner/Dockerfile", "runner/app.ini", "stack.toml"
+    ]  # fmt: skip
+
+
+def test_digest_knows_the_files_of_a_lent_builder(site: Path) -> None:
+    write(site / "own", FILES)
+    before = stack.read(write(site / "second", LENT)).digest
+    write(site / "own", {"builder/build.sh": "echo Hello\n"})
+    assert stack.read(site / "second").digest != before
+
+
+@pytest.mark.parametrize(
+    "change", [{"stack.toml": FILES["stack.toml"] + 'builder = "nobody"\n'}, {"builder/Dockerfile": "FROM x\n"}]
+)
+def test_builder_that_is_not_there_or_there_twice_is_told(site: Path, change: dict[str, str]) -> None:
+    write(site / "own", FILES)
+    write(site / "second", LENT | change)
+    with pytest.raises(StackError, match=r"second/stack\.toml names \w+ as the stack whose builder it uses"):
+        stack.load("second")
+
+
+def test_stacks_with_one_interpreter_put_the_same_root_together() -> None:
+    """A runner's folder is complete by itself, so files are copied: change one, then copy it to the others."""
+    first, second = stack.load("python3.13-uwsgi"), stack.load("python3.13-asgi")
+    for name in ("assemble.sh", "libraries.txt"):
+        assert (first.path / "runner" / name).read_bytes() == (second.path / "runner" / name).read_bytes()
+
+
+# ---- names ------------------------------------------------------------------------------------------------
 
 
 def test_stacks_of_the_site_stand_beside_the_portals(site: Path) -> None:
     write(site / "own", FILES)
-    assert [found.name for found in stack.available()] == ["own", "python3.13-uwsgi"]
+    assert {"own", "python3.13-asgi", "python3.13-uwsgi"} <= {found.name for found in stack.available()}
     assert stack.load("own").path == site / "own"
 
 
@@ -121,6 +176,7 @@ def test_digest_ignores_what_python_leaves(tmp_path: Path) -> None:
         ({"stack.toml": FILES["stack.toml"] + "port = 0\n"}, "no usable port"),
         ({"stack.toml": FILES["stack.toml"] + "port = true\n"}, "no usable port"),
         ({"stack.toml": FILES["stack.toml"] + "[engine]\napi = 1.41\n"}, "no usable api"),
+        ({"stack.toml": FILES["stack.toml"] + "libraries = 1\n"}, r"no usable \[libraries\]"),
         ({"builder/Dockerfile": "FROM alpine\n"}, "builder/Dockerfile does not start FROM debian:trixie-slim"),
         ({"runner/Dockerfile": "FROM debian:trixie-slim\n"}, "runner/Dockerfile has no stage named runtime"),
     ],
