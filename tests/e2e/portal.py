@@ -111,9 +111,9 @@ class RunningPortal:
     def register(self, name: str, repository: str, *options: str) -> subprocess.CompletedProcess[str]:
         return self.manage("register", name, repository, *options)
 
-    def release(self, application: str, ref: str) -> tuple[int, dict[str, Any]]:
+    def release(self, application: str, ref: str, *options: str) -> tuple[int, dict[str, Any]]:
         """`manage.py release … --wait --json`: its exit status and what it printed."""
-        done = self.manage("release", application, ref, "--wait", "--json")
+        done = self.manage("release", application, ref, "--wait", "--json", *options)
         assert done.stdout, f"exit {done.returncode}: {done.stderr}"
         answer: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, answer
