@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,7 +54,8 @@ class Git:
     # ---- from outside ------------------------------------------------------------------------------
 
     def refresh(self, mirror: str, url: str, *, stop: Stop | None = None) -> list[RemoteRef]:
-        """Fetch all tags and branches and list them: tags first, newest first.
+        """Fetch all tags and branches and list them: tags first, newest first. Of several who ask at the same time, one
+        fetches for all.
 
         Commits that a tag or branch has left stay in the mirror. What `stop` raises goes on; the mirror stays
         usable then."""
@@ -62,12 +64,15 @@ class Git:
         except InvalidInput as error:  # it was fine when it was typed: settings or the disk have changed since
             raise SourceUnavailable(error.message) from error
         path = self._path(mirror)
-        asked = stop or NeverStop()
+        asked, moment = stop or NeverStop(), time.monotonic()
         with upkeep.locked(path, asked) as lock:
-            try:
-                self._fetch(path, url, asked, lock)
-            except Failed as failure:
-                self._fetch_anew(path, url, asked, lock, failure)
+            if not upkeep.was_fetched_since(moment, url, lock):
+                begun = time.monotonic()
+                try:
+                    self._fetch(path, url, asked, lock)
+                except Failed as failure:
+                    self._fetch_anew(path, url, asked, lock, failure)
+                upkeep.note_fetch(begun, url, lock)
             found = reading.refs(self._reader(mirror))
         if not found:
             raise SourceUnavailable(

@@ -57,6 +57,27 @@ def locked(path: Path, stop: Stop) -> Iterator[int]:
         os.close(descriptor)
 
 
+def was_fetched_since(moment: float, url: str, lock: int) -> bool:
+    """Whether a fetch of that address began after the moment (by the monotonic clock) and came to a good end: whoever
+    has waited for it need not fetch again. The lock must be held."""
+    said, _, address = os.pread(lock, 8192, 0).decode("utf-8", "replace").partition(" ")
+    try:
+        begun = float(said)
+    except ValueError:
+        return False
+    return address == url and moment <= begun <= time.monotonic()  # a machine that was restarted counts anew
+
+
+def note_fetch(begun: float, url: str, lock: int) -> None:
+    """Leave word in the lock's file for those who wait. The lock must be held."""
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{begun} {url}".encode(), 0)
+    except OSError as error:  # a full disk: they fetch for themselves
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
 def prepare(path: Path, surroundings: Surroundings, stop: Stop) -> None:
     """Make the mirror, or mend what a killed process has left behind. The lock must be held."""
     try:

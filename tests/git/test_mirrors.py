@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -116,6 +118,44 @@ def test_refresh_by_many_at_once_gives_all_the_same(git: Git, origin: Origin) ->
         answers = list(pool.map(lambda _: git.refresh("shop", origin.url), range(6)))
     assert all(answer == answers[0] for answer in answers)
     assert len(answers[0]) == 3
+
+
+def test_refresh_is_fetched_once_for_all_who_wait(git: Git, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+    fetch = Git._fetch
+
+    def counted(self: Git, path: Path, url: str, *rest: Any) -> None:
+        fetched.append(url)
+        fetch(self, path, url, *rest)
+
+    monkeypatch.setattr(Git, "_fetch", counted)
+    git.mirrors.mkdir()
+    waiting = Barrier(4)
+    with ThreadPoolExecutor(3) as pool:
+        with (git.mirrors / "shop.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            stops = [Arriving(waiting) for _ in range(3)]
+            answers = [pool.submit(git.refresh, "shop", origin.url, stop=stop) for stop in stops]
+            waiting.wait(timeout=30)
+        assert [len(answer.result()) for answer in answers] == [3, 3, 3]
+    assert fetched == [origin.url]
+
+    origin.git("tag", "v1.2.0")
+    origin.push()
+    assert "v1.2.0" in [ref.name for ref in git.refresh("shop", origin.url)]  # who asks later is told what is new
+    assert fetched == [origin.url] * 2
+
+
+class Arriving:
+    """A `Stop` that says once that somebody waits."""
+
+    def __init__(self, barrier: Barrier) -> None:
+        self._barrier: Barrier | None = barrier
+
+    def check(self) -> None:
+        barrier, self._barrier = self._barrier, None
+        if barrier is not None:
+            barrier.wait(timeout=30)
 
 
 def test_refresh_waits_for_the_lock_and_can_be_cancelled_meanwhile(git: Git, origin: Origin) -> None:
