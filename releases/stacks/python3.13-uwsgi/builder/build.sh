@@ -4,6 +4,7 @@
 #              makes /shared/app.tar.gz out of one ref of one repository.
 # The portal:  sets no REPO, because it has put the files of the commit into /app beforehand, and sets MODE to an
 #              installer: it takes the environment alone, in parts, out of /shared/parts.
+# The same file lies in every stack's builder; what a stack has of its own stands in tools.sh, which is read below.
 set -eu
 umask 022
 # One stream: the engine carries two independently, and the sentence that must come last might overtake the rest.
@@ -13,7 +14,6 @@ APP=/app
 SHARED=/shared
 REQUIREMENTS=${REQUIREMENTS:-requirements.txt}
 DIRECTORY=${DIRECTORY:-app}
-PIP=/opt/pip/pip
 ENVIRONMENT=/environment.py
 MODE=${MODE:-}
 work=
@@ -22,6 +22,8 @@ say() { printf '%s\n' "$*"; }
 
 # The last line of a failed build: what, where, and what to do.
 fail() { code=$1; shift; say "$*"; exit "$code"; }
+
+. /tools.sh
 
 # A number that the kernel keeps for this container; `null` where it does not tell.
 counter() { # file, and the name in its first column (empty: the file is the number)
@@ -138,14 +140,9 @@ CHECK
 
 # ---- the environment --------------------------------------------------------------------------------------
 
-make_venv() {
+fresh_env() {
     rm -rf "$APP/env"
-    python3 -m venv --without-pip "$APP/env" || fail 16 "The virtual environment could not be made: see the lines above."
-}
-
-# Checked by nothing, so that the same source has the same .pyc; and by an interpreter that runs no .pth file.
-compile_env() {
-    PYTHONHASHSEED=0 python3 -I -S -m compileall -q -j 2 --invalidation-mode unchecked-hash "$APP/env/lib" || true
+    make_env || fail 16 "The virtual environment could not be made: see the lines above."
 }
 
 # Wheels alone: no code of any package runs. What uv cannot do ends with 20, and pip is asked next.
@@ -153,7 +150,7 @@ with_uv() {
     say "\$ uv pip compile $REQUIREMENTS"
     python3 -I "$ENVIRONMENT" lock "$requirements" "$work" || return $?
     python3 -I "$ENVIRONMENT" missing "$work" "$SHARED/known.json"
-    make_venv
+    fresh_env
     if [ -s "$work/missing.txt" ]; then
         say "\$ uv pip install $(wc -l < "$work/missing.txt") of $(wc -l < "$work/lock.txt") packages"
         uv --no-config --no-progress pip install --quiet --python "$APP/env/bin/python" --cache-dir "$work/uv" --no-deps \
@@ -170,10 +167,8 @@ index_options() {
 
 # pip ends with 1 whatever went wrong; what it said tells the causes apart.
 install() {
-    set -- "$APP/env/bin/python" "$PIP" install --no-input --disable-pip-version-check --no-cache-dir \
-        --progress-bar off --no-compile --report "$work/report.json" -r "$pip_requirements"
     say "\$ pip install -r $REQUIREMENTS"
-    { PYTHONUNBUFFERED=1 "$@" 2>&1; echo $? > "$work/status"; } | tee "$work/pip.log"
+    { pip_install 2>&1; echo $? > "$work/status"; } | tee "$work/pip.log"
     return "$(cat "$work/status")"
 }
 
@@ -206,38 +201,35 @@ explain_pip() { # pip's exit code
 }
 
 with_pip() {
-    make_venv
+    fresh_env
     pip_requirements="$REQUIREMENTS"
-    if [ "${REQUIREMENTS##*/}" = pyproject.toml ]; then
-        pip_requirements="$work/requirements.txt"
-        if [ -f "$(dirname "$requirements")/uv.lock" ]; then
-            uv --no-config --quiet export --frozen --no-emit-project --no-default-groups --cache-dir "$work/uv" \
-                --project "$(dirname "$requirements")" --output-file "$pip_requirements" > /dev/null \
-                || fail 11 "The requirements in $REQUIREMENTS cannot be met: uv.lock cannot be read; make it anew with uv lock."
-        else
-            python3 -c 'import sys, tomllib; print(*tomllib.load(open(sys.argv[1], "rb"))["project"].get("dependencies", []), sep="\n")' \
-                "$requirements" > "$pip_requirements" 2> /dev/null \
-                || fail 11 "The requirements in $REQUIREMENTS cannot be met: it is no TOML with a table [project]."
-        fi
-    fi
+    [ "${REQUIREMENTS##*/}" != pyproject.toml ] || read_pyproject
     install || explain_pip $?
     compile_env
 }
 
+packed() { # environment.py's command and its arguments
+    python3 -I "$ENVIRONMENT" "$@" || fail 14 "The environment could not be packed: see the lines above."
+}
+
+known() { # an installer
+    case " $INSTALLERS " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+known "${MODE:-pip}" || fail 2 "MODE is $MODE, which this builder does not know: leave it out, or say one of: $INSTALLERS."
 case "$MODE" in
 uv)
     with_uv || exit $?
-    python3 -I "$ENVIRONMENT" split "$work" "$SHARED" "$SHARED/known.json" || fail 14 "The environment could not be packed: see the lines above."
+    packed split "$work" "$SHARED" "$SHARED/known.json"
     ;;
 pip)
     with_pip
-    python3 -I "$ENVIRONMENT" whole "$SHARED" "$work/report.json" || fail 14 "The environment could not be packed: see the lines above."
+    packed whole "$SHARED" "$work/report.json"
     ;;
 '')
-    with_uv || { [ $? -eq 20 ] || exit 1; with_pip; }
-    ;;
-*)
-    fail 2 "MODE is $MODE, which this builder does not know: leave it out, or say uv or pip."
+    if ! known uv; then with_pip
+    else with_uv || { [ $? -eq 20 ] || exit 1; with_pip; }
+    fi
     ;;
 esac
 if [ -n "$MODE" ]; then

@@ -5,30 +5,29 @@
     environment.py whole SHARED REPORT            after pip: one part that holds everything
 
 Nothing here imports what is installed. The same wheels give the same bytes: entries are sorted and have no owner, one
-time and one of two modes, and .pyc files are checked by nothing (build.sh compiles them so).
+time and one of two modes, and .pyc files are checked by nothing (tools.sh compiles them so), or by that very time.
+
+The same file lies in every stack's builder. Packing asks for Python 3.9 or newer, which need not be the application's;
+resolving asks for the application's own with pip in /opt/pip.
 """
+
+from __future__ import annotations
 
 import codecs
 import csv
 import io
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-sys.path.append("/opt/pip")
-from pip._internal.network.session import PipSession
-from pip._internal.req.req_file import parse_requirements
-from pip._vendor.packaging.tags import sys_tags
-from pip._vendor.packaging.utils import canonicalize_name, parse_wheel_filename
+sys.path.append("/opt/pip")  # its parts are imported where they are needed: not every stack has this pip
 
 APP = Path("/app")
 ENV = APP / "env"
@@ -51,6 +50,8 @@ def decline(why: str) -> NoReturn:
 
 def lock(requirements: str, folder: str) -> None:
     """Resolve, and choose for each package the one wheel that fits this interpreter best."""
+    from pip._vendor.packaging.tags import sys_tags
+
     source, work = Path(requirements), Path(folder)
     if source.name != "pyproject.toml" and starts_with_mark(source):
         decline("The requirements file is not plain UTF-8.")
@@ -72,6 +73,8 @@ def starts_with_mark(path: Path) -> bool:
 
 def resolve(source: Path, work: Path) -> dict[str, Any]:
     """uv's answer as a pylock; whatever it cannot do is left to pip, whose errors people know."""
+    import tomllib
+
     pylock = work / "pylock.toml"
     common = ["--cache-dir", str(work / "uv"), "--python", sys.executable]
     if (source.parent / "uv.lock").is_file() and source.name == "pyproject.toml":
@@ -89,6 +92,9 @@ def resolve(source: Path, work: Path) -> dict[str, Any]:
 
 def hashes_of(source: Path) -> dict[str, set[str]]:
     """name → the sha256 that the requirement files allow; empty when they name none."""
+    from pip._internal.network.session import PipSession
+    from pip._internal.req.req_file import parse_requirements
+
     if source.name == "pyproject.toml":
         return {}
     allowed: dict[str, set[str]] = {}
@@ -101,6 +107,8 @@ def hashes_of(source: Path) -> dict[str, set[str]]:
 
 
 def choose(package: dict[str, Any], tags: dict[Any, int], allowed: dict[str, set[str]]) -> dict[str, str]:
+    from pip._vendor.packaging.utils import parse_wheel_filename
+
     name = canonicalize_name(package["name"])
     if allowed and name not in allowed:
         decline(f"The requirement files name a hash for some packages and none for {name}.")
@@ -121,6 +129,10 @@ def choose(package: dict[str, Any], tags: dict[Any, int], allowed: dict[str, set
     if best is None:
         decline(f"{name} has no wheel that fits this interpreter.")
     return best[1]
+
+
+def canonicalize_name(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def last_part(address: str) -> str:
@@ -276,8 +288,15 @@ def packages_of(report: str) -> list[dict[str, str]]:
 
 
 def tell(installer: str, packages: list[dict[str, str]], parts: list[dict[str, str]], shared: Path) -> None:
-    result = {"installer": installer, "python": platform.python_version(), "packages": packages, "parts": parts}
+    result = {"installer": installer, "python": python_version(), "packages": packages, "parts": parts}
     shared.joinpath("environment.json").write_text(json.dumps(result))
+
+
+def python_version() -> str:
+    """The environment's; asked without its site-packages, and of a built-in module, so that nothing else is read."""
+    says = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
+    done = subprocess.run([ENV / "bin" / "python", "-E", "-S", "-c", says], stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":
