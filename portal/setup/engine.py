@@ -6,13 +6,11 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import docker
 import requests
-from docker.errors import APIError, DockerException
-from docker.utils import parse_repository_tag
+from docker.errors import DockerException
 
 from portal.setup import SetupFailed, packages, say
 
@@ -21,7 +19,6 @@ PID_FILE = Path("/var/run/docker.pid")
 LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60
 DENIED = "permission denied"
-MIB = 1024 * 1024
 
 
 def ensure(host: str, *, may_install: bool) -> None:
@@ -112,56 +109,3 @@ def _last_words() -> str:
         return "look at “journalctl -u docker”."
     failed = [line for line in lines if "failed to start daemon" in line or "level=fatal" in line] or lines[-1:]
     return f"{failed[-1][:300] if failed else 'it said nothing'} (the whole story is in {LOG})."
-
-
-# ---- images ------------------------------------------------------------------------------------------
-
-
-def has_image(host: str, reference: str) -> bool:
-    client = docker.DockerClient(base_url=host or None, timeout=20)
-    try:
-        client.images.get(reference)
-    except docker.errors.ImageNotFound:
-        return False
-    except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(f"The container engine could not say whether it has {reference}: {_why(error)}.") from error
-    finally:
-        client.close()
-    return True
-
-
-def pull(host: str, reference: str, *, quiet_seconds: int) -> Iterable[str]:
-    """Pull, giving the engine's progress lines; an engine that is silent for `quiet_seconds` has failed."""
-    client = docker.APIClient(base_url=host or None, timeout=quiet_seconds)
-    try:
-        for event in client.pull(reference, stream=True, decode=True):
-            if "error" in event:
-                raise SetupFailed(str(event["error"]))
-            if "progressDetail" not in event or not event["progressDetail"]:
-                yield str(event.get("status", ""))
-    except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(_why(error)) from error
-    finally:
-        client.close()
-
-
-def import_image(host: str, archive: Path, reference: str, labels: Mapping[str, str]) -> None:
-    """Make an image from a tar of a file system; raises `SetupFailed`."""
-    repository, tag = parse_repository_tag(reference)
-    changes = ['CMD ["bash"]', *(f"LABEL {name}={value}" for name, value in labels.items())]
-    client = docker.APIClient(base_url=host or None, timeout=300)
-    try:
-        with archive.open("rb") as data:
-            # In pieces: the client announces pieces, and a file object would be sent as a whole.
-            pieces = iter(lambda: data.read(MIB), b"")
-            client.import_image_from_stream(pieces, repository=repository, tag=tag, changes=changes)
-    except (DockerException, requests.RequestException) as error:
-        raise SetupFailed(f"The container engine did not take the image {reference}: {_why(error)}.") from error
-    finally:
-        client.close()
-
-
-def _why(error: Exception) -> str:
-    """The engine's own words, without the address that the client asked."""
-    words = error.explanation if isinstance(error, APIError) and error.explanation else error
-    return " ".join(str(words).split())[:300].rstrip(".")

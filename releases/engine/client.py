@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import docker
 import requests
 import urllib3
+from docker.auth import get_config_header, resolve_repository_name
 from docker.errors import (
     APIError,
     DockerException,
@@ -61,6 +62,20 @@ class Client(docker.APIClient):
             data=context,
             params=params,
             headers={"Content-Type": "application/tar"},
+            stream=True,
+            timeout=None,
+        )
+        lines = _checked(response).iter_lines(chunk_size=None)
+        return Streamed((json.loads(line) for line in lines if line), response)
+
+    def start_pull(self, repository: str, tag: str) -> Streamed[dict[str, Any]]:
+        """The records of a pull; with what the user has signed in to, as on the command line."""
+        registry, _ = resolve_repository_name(repository)
+        header = get_config_header(self, registry)
+        response = self.post(
+            self._address("/images/create"),
+            params={"fromImage": repository, "tag": tag},
+            headers={"X-Registry-Auth": header} if header else {},
             stream=True,
             timeout=None,
         )

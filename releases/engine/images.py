@@ -1,22 +1,27 @@
-"""Images that are put together, listed, exported and removed: the part of `DockerEngine` that builds nothing."""
+"""Images that are pulled, put together, listed, exported, removed: the part of `DockerEngine` that builds nothing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from docker.errors import ImageNotFound
+from docker.utils import parse_repository_tag
 
 from releases.errors import EngineError, EngineUnavailable
 from releases.specs import AssembledImage, EngineInfo, ImageInfo, ImagePlan, Output, Stop
 
 from .archive import Described, archive, describe
-from .client import Client, Source
+from .client import Client, Source, Streamed
 from .loading import is_same, read_answer, records, shared
-from .pump import TICK
+from .pump import TICK, Pump
+
+QUIET = 25
+"""Seconds without a word of a pull, after which the registry counts as not reachable."""
 
 
 class Images:
@@ -66,6 +71,39 @@ class Images:
                 self._client.remove_image(reference, force=True)
             except ImageNotFound:
                 return
+
+    def pull(self, reference: str, *, output: Output, stop: Stop) -> None:
+        repository, tag = parse_repository_tag(reference)
+        patience = _Patience(stop)
+
+        def asked() -> AbstractContextManager[None]:
+            return self._asked(f"pull {reference}")
+
+        def opened() -> Streamed[dict[str, Any]]:
+            with asked():
+                return self._client.start_pull(repository, tag or "latest")
+
+        with closing(Pump(opened, patience, asked)) as pump:
+            for record in pump:
+                patience.heard()
+                if "error" in record:
+                    raise EngineError(f"The container engine could not pull {reference}: {_line(record['error'])}.")
+                if not record.get("progressDetail"):
+                    output(" ".join(filter(None, [record.get("id"), record.get("status")])))
+
+    def import_image(self, archive: Iterator[bytes], *, tag: str, labels: Mapping[str, str], stop: Stop) -> None:
+        repository, version = parse_repository_tag(tag)
+        changes = ['CMD ["bash"]', *(f"LABEL {name}={value}" for name, value in labels.items())]
+        source = Source(_asking(archive, stop))
+        try:
+            with self._asked(f"take the image {tag}"):
+                self._client.import_image_from_stream(source, repository=repository, tag=version, changes=changes)
+        except EngineError:
+            if source.error is not None:
+                raise source.error from None
+            raise
+        if self.image(tag) is None:
+            raise EngineError(f"The container engine made no image {tag} of what it was sent: look at its disk.")
 
     def assemble(
         self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop
@@ -124,6 +162,26 @@ class Images:
                 yield from self._client.export(name)
             finally:
                 self._remove(name)
+
+
+class _Patience:
+    """Also ends the waiting for an engine that says nothing any more: its registry does not answer."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.heard()
+
+    def heard(self) -> None:
+        self._last = time.monotonic()
+
+    def check(self) -> None:
+        self._stop.check()
+        if time.monotonic() - self._last > QUIET:
+            raise EngineError(f"The registry did not answer within {QUIET} s.")
+
+
+def _line(words: object) -> str:
+    return " ".join(str(words).split())[:300].rstrip(".")
 
 
 def _asking(pieces: Iterator[bytes], stop: Stop) -> Iterator[bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from releases.errors import BuildFailed, EngineError, StackError
+from releases.pipeline.bases import have_base
 from releases.pipeline.bench import Bench, alone
 from releases.pipeline.flatten import flattened
 from releases.specs import ImageInfo, ImagePlan, Layer, StackImages
@@ -35,7 +37,8 @@ def prepare(stack: Stack, bench: Bench, *, anew: bool = False) -> StackImages:
     """Make what is missing (or, `anew`, all of it with the distribution's packages of today), with every line of the
     engine in the log. Two workers never make the same at once.
 
-    Raises `StackError` when a Dockerfile of the stack fails, `EngineError` when the engine does."""
+    Raises `StackError` when the base cannot be had or a Dockerfile of the stack fails, `EngineError` when the engine
+    does."""
     _check_engine(stack, bench)
     # Stacks that share a builder wait for each other, so that it is made once.
     with alone(
@@ -100,6 +103,9 @@ def _build(stack: Stack, bench: Bench, part: Part, tag: str, *, target: str = ""
     arguments = dict(bench.surroundings.proxy_environment)
     if bench.surroundings.index_url:
         arguments["PIP_INDEX_URL"] = bench.surroundings.index_url
+    # Stacks may share a base, too.
+    with alone(bench, f"base-{_named(stack.base)}", f"Another worker is getting {stack.base}; waiting for it"):
+        have_base(stack, bench.engine, output=bench.output, stop=bench.stop)
     try:
         return bench.engine.build_image(
             stack.context(part, _certificates(bench)),
@@ -116,6 +122,11 @@ def _build(stack: Stack, bench: Bench, part: Part, tag: str, *, target: str = ""
             f"The {part} image of stack {stack.name} could not be made: {error} "
             f"Look at the log, mend {part}/Dockerfile or the network, and press Prepare."
         ) from error
+
+
+def _named(reference: str) -> str:
+    """A reference as the name of a file."""
+    return hashlib.sha256(reference.encode()).hexdigest()[:12]
 
 
 def _certificates(bench: Bench) -> dict[str, tuple[int, Iterable[bytes]]]:

@@ -184,6 +184,12 @@ class Engine(Protocol):
         is ended in the engine and the exception goes on. A failing Dockerfile raises `BuildFailed` whose
         message ends with the last line that the engine printed."""
 
+    def pull(self, reference: str, *, output: Output, stop: Stop) -> None:
+        """Get an image from its registry. One that answers nothing for a while, or refuses, is an `EngineError`."""
+
+    def import_image(self, archive: Iterator[bytes], *, tag: str, labels: Mapping[str, str], stop: Stop) -> None:
+        """Make an image of one layer from a tar of a file system. It has these labels alone: it belongs to nobody."""
+
     def assemble(
         self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop
     ) -> AssembledImage:

@@ -31,10 +31,11 @@ from releases.specs import (
     ImageConfig,
     ImagePlan,
     Layer,
+    NeverStop,
     Stop,
 )
 from tests.engine.conftest import Workshop, archive
-from tests.fakes.engine import Answer, BuildScript, Script, Special
+from tests.fakes.engine import Answer, BuildScript, FakeEngine, Script, Special
 
 
 def nothing(line: str) -> None:
@@ -293,6 +294,8 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "tagged": lambda engine: engine.tagged("x"),
     "export": lambda engine: list(engine.export("x:1")),
     "assemble": lambda engine: engine.assemble(plan(), tag="x:1", output=nothing, stop=StopWhen(lambda: False)),
+    "pull": lambda engine: engine.pull("x:1", output=nothing, stop=StopWhen(lambda: False)),
+    "import_image": lambda engine: engine.import_image(archive({}), tag="x:1", labels={}, stop=NeverStop()),
     "remove_image": lambda engine: engine.remove_image("x:1"),
     "build_image": lambda engine: engine.build_image(
         archive({"Dockerfile": b"FROM x"}),
@@ -461,6 +464,33 @@ def test_two_tags_of_one_image_go_one_by_one(workshop: Workshop, put_together: C
     workshop.engine.remove_image("portal-test/a:v2")
     workshop.engine.remove_image("portal-test/a:v2")
     assert workshop.engine.tagged("portal-test/a:") == []
+
+
+def test_pull_of_what_no_registry_has_is_an_error(workshop: Workshop, never: Stop) -> None:
+    nowhere = "127.0.0.1:1/team/nothing:1"
+    if isinstance(workshop.engine, FakeEngine):
+        workshop.engine.unknown.add(nowhere)
+    with pytest.raises(EngineError, match=r"pull 127\.0\.0\.1:1/team/nothing"):
+        workshop.engine.pull(nowhere, output=nothing, stop=never)
+    assert workshop.engine.image(nowhere) is None
+
+
+def test_imported_image_has_its_labels_and_no_more(workshop: Workshop, never: Stop) -> None:
+    files = archive({"hello": b"x" * 3_000_000})
+    workshop.engine.import_image(files, tag="portal-test/base:1", labels={"portal-test.base": "made"}, stop=never)
+    image = workshop.engine.image("portal-test/base:1")
+    assert image is not None
+    assert image.labels == {"portal-test.base": "made"}
+    assert image.size >= 3_000_000
+    workshop.engine.remove_image("portal-test/base:1")
+
+
+def test_import_that_is_ended_makes_no_image(workshop: Workshop) -> None:
+    with pytest.raises(BuildCancelled):
+        workshop.engine.import_image(
+            archive({"hello": b"x"}), tag="portal-test/base:2", labels={}, stop=StopWhen(lambda: True)
+        )
+    assert workshop.engine.image("portal-test/base:2") is None
 
 
 def test_export_gives_the_files_of_an_image(workshop: Workshop, never: Stop) -> None:

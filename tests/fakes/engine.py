@@ -148,6 +148,8 @@ class FakeEngine:
         """Every build that was asked for."""
         self.assembled: list[str] = []
         """The tag of every image that was put together."""
+        self.unknown: set[str] = set()
+        """What its registry has not; it has everything else."""
         self._behaviours: list[tuple[str, Behaviour]] = []
         self._build_scripts: list[tuple[str, BuildScript]] = []
         self._containers: dict[str, FakeContainer] = {}
@@ -197,6 +199,19 @@ class FakeEngine:
         self._answer()
         found = [(image, tuple(tag for tag in image.tags if tag.startswith(prefix))) for image in self._images.values()]
         return [replace(image, tags=tags) for image, tags in found if tags]
+
+    def pull(self, reference: str, *, output: Output, stop: Stop) -> None:
+        self._answer()
+        stop.check()
+        if reference in self.unknown:
+            raise EngineError(f"The container engine could not pull {reference}: no such image.")
+        output(f"Pulling from {reference.partition(':')[0]}")
+        self.add_image(reference)
+
+    def import_image(self, archive: Iterator[bytes], *, tag: str, labels: Mapping[str, str], stop: Stop) -> None:
+        self._answer()
+        stop.check()
+        self.add_image(tag, size=sum(map(len, archive)), labels=labels)
 
     def assemble(
         self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop

@@ -1,0 +1,64 @@
+"""The image that a stack's builder and runner start from: present, else pulled, else made of packages.
+
+The default stack's is had when the portal starts, that of any other when it is first prepared: a base that cannot be
+had stops nobody who does not use it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from releases.errors import EngineError, EngineUnavailable, StackError
+from releases.specs import Engine, Output, Stop
+from releases.stacks import base
+from releases.stacks.stack import Stack
+
+LABELS = {"release-portal.base": base.PROGRAM}
+MIB = 1024 * 1024
+
+
+def have_base(
+    stack: Stack, engine: Engine, *, output: Output, stop: Stop, get_tools: Callable[[], None] = lambda: None
+) -> None:
+    """Leave with the stack's base image in the engine. `get_tools` may install what making one needs.
+
+    Raises `StackError` with what a person can do, and `EngineError` when the engine fails."""
+    if engine.image(stack.base) is not None:
+        return
+    output(f"Pulling the base image {stack.base}.")
+    try:
+        engine.pull(stack.base, output=lambda line: output(f"  {line}"), stop=stop)
+        return
+    except EngineUnavailable:
+        raise
+    except EngineError as error:
+        output(f"  {error.message}")
+    _make(stack, engine, output, stop, get_tools)
+
+
+def _make(stack: Stack, engine: Engine, output: Output, stop: Stop, get_tools: Callable[[], None]) -> None:
+    missing = f"The base image {stack.base} is missing: run “docker pull {stack.base}” where a registry answers,"
+    if not stack.suite:
+        raise StackError(f"{missing} or name the suite that it can be made of in the stack's stack.toml.")
+    get_tools()
+    if not base.can_bootstrap():
+        raise StackError(f"{missing} or ./run as root on Debian or Ubuntu, which makes it from packages.")
+    output(f"Making the base image {stack.base} from the packages of {stack.suite} instead (about half a minute).")
+    with tempfile.TemporaryDirectory(prefix="release-portal-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        try:
+            base.bootstrap(archive, stack.suite, stop)
+        except StackError as error:
+            raise StackError(
+                f"The base image {stack.base} could not be made: {error}"
+                f" Run “docker pull {stack.base}” where a registry can be reached."
+            ) from error
+        engine.import_image(_pieces(archive), tag=stack.base, labels=LABELS, stop=stop)
+    output(f"Made the base image {stack.base}.")
+
+
+def _pieces(archive: Path) -> Iterator[bytes]:
+    with archive.open("rb") as file:
+        yield from iter(lambda: file.read(MIB), b"")
