@@ -120,7 +120,7 @@ class RunningPortal:
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Read the truth itself."""
-        with psycopg.connect(self._database(), row_factory=dict_row, autocommit=True) as connection:
+        with psycopg.connect(self.database(), row_factory=dict_row, autocommit=True) as connection:
             cursor = connection.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
@@ -142,9 +142,10 @@ class RunningPortal:
         )
         return [row["number"] for row in found]
 
-    def _database(self) -> str:
+    def database(self) -> str:
+        """The address of its PostgreSQL."""
         shown = self.manage("shell", "-v", "0", "-c", "from django.conf import settings; print(settings.DATABASE_URL)")
-        self._database = lambda: shown.stdout.strip()  # type: ignore[method-assign]  # asked once, it does not change
+        self.database = lambda: shown.stdout.strip()  # type: ignore[method-assign]  # asked once, it does not change
         return shown.stdout.strip()
 
     def log(self, build: Mapping[str, Any]) -> str:

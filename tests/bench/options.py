@@ -1,0 +1,101 @@
+"""What `./run bench` may be asked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+APPLICATIONS = ("tiny", "modern", "heavy")
+CASES = ("first", "again", "source", "requirement")
+"""In the order in which they are measured: each but the first needs only what the first one leaves."""
+MOST_ROUNDS = 50
+
+ABOUT = """\
+Measures the origin's procedure (tests/bench/origin, as it was written) against a portal as ./run starts it, in turn,
+on applications and cases. It needs the container engine, the Docker command line and a package index, and about 15
+minutes for the default of 3 rounds; leave the machine alone meanwhile.
+
+applications: tiny         Flask
+              modern       Flask, psycopg[binary], numpy, requests, SQLAlchemy
+              heavy        Flask, with uwsgi and markupsafe compiled from source
+cases:        first        the first release; nothing of the application is known, images are prepared on both sides
+              again        the same commit once more
+              source       one line of the source changed
+              requirement  one requirement changed
+"""
+ENDS = """\
+exit status: 0 when all goals that were measured are met, 1 when one is not, 2 for wrong options and when the bench
+could not be carried out, 130 after Ctrl-C. Nothing of it stays but the images of the base and the stack, as ./run
+keeps them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    rounds: int
+    applications: tuple[str, ...]
+    cases: tuple[str, ...]
+    json: str
+    """A file, `-` for stdout, empty for none."""
+    write_docs: bool
+    may_install: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence; the usage is in --help."""
+        self.exit(2, f"./run bench: {message}. See ./run bench --help.\n")
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Exits with 2 and one sentence for what is wrong, with 0 after --help."""
+    parser = _Parser(
+        prog="./run bench",
+        description=ABOUT,
+        epilog=ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--rounds", type=_rounds, default=3, metavar="N", help="how often each is measured (default 3)")
+    for name, known in (("applications", APPLICATIONS), ("cases", CASES)):
+        listed = ",".join(known)
+        parser.add_argument(f"--{name}", type=_some_of(known), default=known, metavar="A,B", help=f"default {listed}")
+    parser.add_argument("--json", type=_place, metavar="FILE", help="write all figures there; - is stdout")
+    parser.add_argument("--write-docs", action="store_true", help="put the result into docs/benchmarks.md")
+    parser.add_argument("--no-install", action="store_true", help=argparse.SUPPRESS)  # of ./run itself
+    given = parser.parse_args(arguments)
+    return Options(
+        rounds=given.rounds,
+        applications=given.applications,
+        cases=given.cases,
+        json=given.json or "",
+        write_docs=given.write_docs,
+        may_install=not given.no_install,
+    )
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_ROUNDS):
+        raise argparse.ArgumentTypeError(f"write a number from 1 to {MOST_ROUNDS}, not “{text[:40]}”")
+    return int(text)
+
+
+def _some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def chosen(text: str) -> tuple[str, ...]:
+        asked = [part.strip() for part in text.split(",")]
+        for part in asked:
+            if part not in known:
+                raise argparse.ArgumentTypeError(f"“{part[:40]}” is not one of {', '.join(known)}")
+        return tuple(name for name in known if name in asked)
+
+    return chosen
+
+
+def _place(text: str) -> str:
+    """Said now, not after a quarter of an hour."""
+    if text != "-" and not (Path(text).parent.is_dir() and not Path(text).is_dir() and text):
+        raise argparse.ArgumentTypeError(f"“{text}” cannot be written: name a file in a folder that exists, or -")
+    return text
