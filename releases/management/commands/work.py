@@ -13,6 +13,10 @@ from django.db import connections
 from django_rq.workers import get_worker
 from redis.exceptions import RedisError
 
+# Each job is a fork of this process: what is imported here need not be imported by each of them.
+from releases.jobs import build as build
+from releases.jobs import desk as desk
+
 
 class Command(BaseCommand):
     help = "Run one worker for one queue until it is told to stop."
