@@ -57,12 +57,13 @@ class DockerEngine(Images):
     def info(self) -> EngineInfo:
         with self._asked("tell about itself"):
             version, facts = self._client.version(), self._client.info()
+        self._image_store = "containerd" if containers.uses_containerd(facts) else ""
         return EngineInfo(
             version=version["Version"],
             api_version=version["ApiVersion"],
             storage_driver=facts["Driver"],
             root=facts["DockerRootDir"],
-            image_store="containerd" if containers.uses_containerd(facts) else "",
+            image_store=self._image_store,
         )
 
     def image(self, reference: str) -> ImageInfo | None:
