@@ -16,7 +16,8 @@ CASES = {
 }
 OF_PORTAL = """\
 The portal's parts, seconds (medians). “POST” is when the browser has its answer; the build may be on its way by then.
-All columns from “click” to “seen” together are the whole time."""
+All columns from “click” to “seen” together are the whole time. “seen” is the end of the last transaction and the delay
+of a look at the database every 10 ms; a browser's page asks once a second."""
 OF_ORIGIN = """\
 The origin's parts, seconds (medians). “clone” is git clone and git archive; “start” to “tar” are in “docker run”,
 “context” and “ADD” in “docker build”; both together are the whole time."""
