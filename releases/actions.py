@@ -18,8 +18,11 @@ from django.db.models.functions import Now
 from releases import git
 from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError
 from releases.jobs import doorbell
-from releases.models import Actor, Application, Build, Event, Preparation, Preview, Ref
+from releases.models import Actor, AnewChoices, Application, Build, Event, Preparation, Preview, Ref, rebasable
+from releases.specs import Anew
 from releases.stacks import stack as stacks
+from releases.stacks.stack import Stack
+from releases.storage import Blobs
 
 SETTINGS_FIELDS = (
     "repository",
@@ -38,6 +41,8 @@ SETTINGS_FIELDS = (
     "artifact_mb",
 )
 """What a person may set on an application after it has its name."""
+SAME_COMMIT = ("ref", "ref_kind", "ref_full", "commit", "subject")
+"""What makes another build one of the same commit."""
 NAMES_OF_DOORS = ("new",)
 """`applications/new/` is a page of its own, so no application can be called so."""
 
@@ -139,8 +144,46 @@ def request_build(
 
 def rebuild(build: Build, *, by: Actor, without_cache: bool = False) -> Build:
     """The same commit again, with the application's settings of today, as a new build that names the old one."""
-    same = {name: getattr(build, name) for name in ("ref", "ref_kind", "ref_full", "commit", "subject")}
+    same = {name: getattr(build, name) for name in SAME_COMMIT}
     return _request(build.application, same, by=by, retry_of=build, without_cache=without_cache)
+
+
+def request_rebase(build: Build, *, by: Actor) -> Build:
+    """The same archive on the newest runtime of its stack, as a new build that names the release it rebases.
+
+    Raises `AlreadyUnderWay`, and `InvalidInput` with the reason why this release cannot be rebased, or need not be."""
+    stack = _stack_to_rebase_on(build)
+    latest = Preparation.objects.latest_success(stack.name, stack.digest)
+    if latest is not None and latest.runner_image == build.runner_image:
+        raise InvalidInput(
+            f"{build} stands on the newest runtime of {stack.name} that is known: there is nothing to rebase. "
+            f"“Prepare runtime anew” on the stack's page makes one with the packages of today."
+        )
+    same = {name: getattr(build, name) for name in SAME_COMMIT}
+    return _request(build.application, {**same, "rebase_of": build, "limits": build.limits}, by=by)
+
+
+def newer_runtime(build: Build) -> Preparation | None:
+    """The images that a rebase would use; None when the release stands on the newest runtime, or cannot be rebased."""
+    try:
+        stack = _stack_to_rebase_on(build)
+    except InvalidInput:
+        return None
+    return Preparation.objects.newer_runtime(build, stack.digest)
+
+
+def _stack_to_rebase_on(build: Build) -> Stack:
+    try:
+        stack = stacks.load(build.stack)
+    except StackError as error:
+        raise InvalidInput(f"{build} cannot be rebased, because its stack cannot be used: {error}") from error
+    artifact, _kept = rebasable(build, stack.python)
+    if not Blobs(settings.BLOBS_DIR).has(artifact.sha256, artifact.size):
+        raise InvalidInput(
+            f"The app.tar.gz of {build} is missing in the store, or damaged, so there is nothing to put on another "
+            f"runtime: press Rebuild, which makes it again."
+        )
+    return stack
 
 
 def cancel_build(build: Build, *, by: Actor) -> Build:
@@ -178,12 +221,18 @@ def stop_preview(preview: Preview, *, by: Actor) -> Preview:
     return preview
 
 
-def prepare_stack(name: str, *, by: Actor) -> Preparation:
-    """Have the images of a stack made. Raises `StackError` for a stack that cannot be read, `AlreadyUnderWay`."""
+def prepare_stack(name: str, *, by: Actor, anew: Anew = "") -> Preparation:
+    """Have the images of a stack made: what is missing, and what is to be made `anew`.
+
+    Raises `StackError` for a stack that cannot be read, `AlreadyUnderWay`."""
+    if anew and anew not in AnewChoices.values:
+        raise InvalidInput(
+            f"“{anew[:60]}” cannot be made anew: choose {' or '.join(AnewChoices.values)}.", field="anew"
+        )
     stack = stacks.load(name)
     try:
         with transaction.atomic():
-            preparation = Preparation.objects.request(stack.name, stack.digest, by=by)
+            preparation = Preparation.objects.request(stack.name, stack.digest, by=by, anew=anew)
             transaction.on_commit(
                 partial(doorbell.ring, "builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id)
             )
@@ -199,15 +248,11 @@ def queue_answers() -> bool:
     return doorbell.answers()
 
 
-def _request(
-    application: Application, frozen: dict[str, str], *, by: Actor, retry_of: Build | None, without_cache: bool
-) -> Build:
-    limits = application.limits(settings.BUILD_LIMITS).as_json()
+def _request(application: Application, same: Mapping[str, Any], *, by: Actor, **asked: Any) -> Build:
+    frozen = {"limits": application.limits(settings.BUILD_LIMITS).as_json(), **same, **asked}
     try:
         with transaction.atomic():
-            build = Build.objects.request(
-                application, by=by, retry_of=retry_of, limits=limits, without_cache=without_cache, **frozen
-            )
+            build = Build.objects.request(application, by=by, **frozen)
             transaction.on_commit(
                 partial(doorbell.ring, "builds", "releases.jobs.build.run_build", build.pk, build.job_id)
             )
@@ -229,8 +274,9 @@ def _frozen_ref(ref: Ref | str) -> dict[str, str]:
     }
 
 
-def _already_building(application: Application, frozen: Mapping[str, str]) -> AlreadyUnderWay:
-    same = Build.objects.active().filter(application=application, stack=application.stack)
+def _already_building(application: Application, frozen: Mapping[str, Any]) -> AlreadyUnderWay:
+    stack = frozen["rebase_of"].stack if "rebase_of" in frozen else application.stack
+    same = Build.objects.active().filter(application=application, stack=stack)
     commit = frozen.get("commit", "")
     live = (same.filter(commit=commit).first() if commit else None) or same.filter(ref=frozen["ref"]).first()
     if live is None:  # it ended between the refusal and this look

@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{BUILD}log.txt", build.log_text, name="build-log-text"),
     path(f"{BUILD}cancel/", build.cancel, name="build-cancel"),
     path(f"{BUILD}rebuild/", build.rebuild, name="build-rebuild"),
+    path(f"{BUILD}rebase/", build.rebase, name="build-rebase"),
     path(f"{BUILD}app.tar.gz", artifact.download, name="build-artifact"),
     path(f"{BUILD}packages.txt", artifact.packages, name="build-packages"),
     path(f"{BUILD}image/", image.show, name="build-image"),

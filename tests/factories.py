@@ -12,8 +12,9 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Environment, Image, Outcome, Package, Ref, Step
-from releases.specs import Limits
+from releases.models import Application, Artifact, Build, Environment, Image, Outcome, Package, Preparation, Ref, Step
+from releases.specs import Limits, StackImages
+from releases.stacks import stack as stacks
 
 PASSWORD = "plum-pear-quince"
 _next = count(1)
@@ -104,14 +105,20 @@ def succeeded_build(
     builder_size: int = 388_014_592,
     artifact_bytes: bytes | None = None,
     packages: dict[str, str] | None = None,
+    runner: str = "",
     **frozen: Any,
 ) -> Build:
-    """A release with its artifact, image, steps, packages and a probe that answered 200."""
+    """A release with its artifact, image, steps, packages and a probe that answered 200. With `runner`, the word that
+    stands for a runtime, it has the kept environment and the layers of a release that can be rebased."""
     build = running_build(app, **frozen)
     content = artifact_bytes if artifact_bytes is not None else f"artifact {build.pk}".encode()
     digest = hashlib.sha256(content).hexdigest()
     artifact, _ = Artifact.objects.get_or_create(
-        sha256=digest, defaults={"size": len(content) if artifact_bytes is not None else 3_412_880}
+        sha256=digest,
+        defaults={
+            "size": len(content) if artifact_bytes is not None else 3_412_880,
+            "sheets": [{"diff_id": sha256("source"), "size": 1024, "members": [0]}] if runner else [],
+        },
     )
     image = Image.objects.create(
         image_id=f"sha256:{sha256(f'image {build.pk}')}",
@@ -130,6 +137,8 @@ def succeeded_build(
         probe_body="Welcome to the fruit shop",
         probe_message="GET / answered 200 in 0.96 s.",
     )
+    if runner:
+        build.note(runner_image=image_id(runner), kept_environment=environment(build))
     for position, (name, seconds) in enumerate(
         {"checkout": 0.36, "produce": 20.1, "collect": 0.2, "package": 2.4, "probe": 0.96}.items()
     ):
@@ -144,6 +153,20 @@ def succeeded_build(
     build.mark_probing()
     build.mark_succeeded("Released.")
     return build
+
+
+def image_id(word: str) -> str:
+    """The id of an image that is called so in a test."""
+    return f"sha256:{sha256(f'image {word}')}"
+
+
+def prepared(runner: str, name: str = "python3.13-uwsgi") -> Preparation:
+    """The stack as it stands in its folder, made with this runtime."""
+    row = Preparation.objects.request(name, stacks.load(name).digest, by=None)
+    assert row.take_up()
+    images = StackImages(image_id("builder"), 388_014_592, image_id(runner), 41_000_000, "", row.digest)
+    row.mark_succeeded(images, "Builder 388 MB, runner 41 MB.")
+    return row
 
 
 def environment(build: Build, **fields: Any) -> Environment:

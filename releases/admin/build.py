@@ -40,7 +40,7 @@ class BuildAdmin(History):
         rows(Preview, "build__id__exact", _("previews")),
         rows(Event, "build__id__exact", _("events")),
     )
-    actions = ("cancel", "rebuild")
+    actions = ("cancel", "rebuild", "rebase")
 
     @admin.action(description=_("Cancel"), permissions=["release"])
     def cancel(self, request: HttpRequest, queryset: models.QuerySet[Build]) -> None:
@@ -54,6 +54,14 @@ class BuildAdmin(History):
     def rebuild(self, request: HttpRequest, queryset: models.QuerySet[Build]) -> None:
         Asked(self, request).each(
             queryset.select_related("application"), lambda build: actions.rebuild(build, by=request.user), queued
+        )
+
+    @admin.action(description=_("Rebase on the newest runtime of its stack"), permissions=["release"])
+    def rebase(self, request: HttpRequest, queryset: models.QuerySet[Build]) -> None:
+        Asked(self, request).each(
+            queryset.select_related("application"),
+            lambda build: actions.request_rebase(build, by=request.user),
+            queued,
         )
 
 

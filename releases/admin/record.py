@@ -35,13 +35,14 @@ class PreparationAdmin(History):
         "stack",
         short("digest", gettext_lazy("digest")),
         "state",
+        "anew",
         "message",
         megabytes("builder_size", gettext_lazy("size of the builder")),
         megabytes("runner_size", gettext_lazy("size of the runner")),
         "requested_by",
         "created_at",
     )
-    list_filter = ("state", "stack")
+    list_filter = ("state", "anew", "stack")
     list_select_related = ("requested_by",)
     search_fields = ("stack", "digest__startswith", "message")
 

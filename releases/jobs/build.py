@@ -23,7 +23,9 @@ from releases.errors import (
     WorkshopError,
 )
 from releases.jobs.environments import environment_of
+from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
+from releases.jobs.rebase import take_over
 from releases.jobs.steps import skip, step
 from releases.jobs.workbench import make_bench
 from releases.models import (
@@ -40,7 +42,6 @@ from releases.models import (
 from releases.pipeline.bench import Bench
 from releases.pipeline.checkout import check_out
 from releases.pipeline.collect import collect
-from releases.pipeline.package import package
 from releases.pipeline.prepare import known, prepare
 from releases.pipeline.probe import ProbeFailed, probe
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
@@ -114,6 +115,23 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     bench = make_bench(output=log.line, stop=lease)
     lease.start_clock(build.limits["seconds"])
 
+    artifact, images = (_archive if build.rebase_of is None else _taken_over)(build, bench, log, lease)
+    build.mark_packaging()
+    with step(build, StepName.PACKAGE, log):
+        image = package_of(build, artifact, images, bench)
+        _keep_image(build, image, images)
+
+    build.mark_probing()
+    _probe(build, image, bench, log)
+    lease.check()
+    return (
+        f"app.tar.gz {artifact.size / 1e6:.1f} MB, image {image.size / 1e6:.1f} MB, "
+        f"in {time.monotonic() - started:.1f} s."
+    )
+
+
+def _archive(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[BuiltFile, StackImages]:
+    """The archive of a release that is made from its commit, and the images of its stack."""
     with step(build, StepName.CHECKOUT, log):
         bench.engine.info()  # an engine that is away is said at once, not after the fetch
         source = check_out(build.spec(), bench)
@@ -125,27 +143,15 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     with step(build, StepName.COLLECT, log):
         artifact = collect(build.spec(), source.commit, kept, bench)
         _keep_artifact(build, artifact)
+    return artifact, images
 
-    build.mark_packaging()
-    with step(build, StepName.PACKAGE, log):
-        image = package(
-            build.spec(),
-            source.commit,
-            source.committed_at,
-            artifact,
-            images,
-            instance=settings.PORTAL_INSTANCE,
-            bench=bench,
-        )
-        _keep_image(build, image)
 
-    build.mark_probing()
-    _probe(build, image, bench, log)
-    lease.check()
-    return (
-        f"app.tar.gz {artifact.size / 1e6:.1f} MB, image {image.size / 1e6:.1f} MB, "
-        f"in {time.monotonic() - started:.1f} s."
-    )
+def _taken_over(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[BuiltFile, StackImages]:
+    """The archive of the release that is rebased, and the images that its stack has now."""
+    bench.engine.info()
+    artifact = take_over(build, bench, log)
+    build.mark_producing()
+    return artifact, _stack_images(build, bench, log, lease)
 
 
 def _stack_images(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> StackImages:
@@ -203,7 +209,7 @@ def _keep_artifact(build: Build, kept: BuiltFile) -> None:
         Event.objects.record("artifact.kept", build=build, data={"sha256": kept.sha256, "size": kept.size})
 
 
-def _keep_image(build: Build, made: BuiltImage) -> None:
+def _keep_image(build: Build, made: BuiltImage, images: StackImages) -> None:
     artifact = build.artifact
     if artifact is None:
         raise IllegalTransition(f"Build {build} has no artifact to make an image of.")
@@ -216,6 +222,8 @@ def _keep_image(build: Build, made: BuiltImage) -> None:
             runner_size=made.runner_size,
             config_digest=made.config_digest,
             manifest_digest=made.manifest_digest,
+            runner_layer=images.runner_layer,
+            runner_config=asdict(images.runner_config),
             artifact=artifact,
         )
         build.note(image=image)

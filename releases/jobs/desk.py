@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from django.conf import settings
 from django.db import Error, connection
@@ -13,10 +14,12 @@ from django.db import Error, connection
 from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError
 from releases.git import Git
 from releases.jobs import workbench
+from releases.jobs.images import image_of
 from releases.models import Application, Preparation, Preview, PreviewState, Ref
 from releases.pipeline import probe
+from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
-from releases.specs import Engine, NeverStop, ProbeResult
+from releases.specs import Anew, NeverStop, ProbeResult
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, Mask, preparation_log_path, secret_values
 
@@ -44,8 +47,9 @@ def start_preview(preview_id: int) -> None:
         return
     hide = Mask(secret_values(preview.environment))
     try:
-        engine = workbench.connect()
-        result = _boot(engine, preview)
+        bench = workbench.make_bench(output=logger.info, stop=_StillWanted(preview.pk))
+        engine = bench.engine
+        result = _boot(bench, preview)
         if not result.status:
             raise BuildFailed(hide(result.message))
         address = engine.address(preview.container, stacks.load(preview.build.stack).port)
@@ -65,17 +69,16 @@ def start_preview(preview_id: int) -> None:
         _fail(preview, _defect(error))
 
 
-def _boot(engine: Engine, preview: Preview) -> ProbeResult:
-    if preview.build.image is None:
-        raise BuildFailed("The build has no image.")
+def _boot(bench: Bench, preview: Preview) -> ProbeResult:
     stack = stacks.load(preview.build.stack)
-    name, image = preview.container, preview.build.image.image_id
+    engine, name = bench.engine, preview.container
+    image = image_of(preview.build, bench)
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
     engine.remove(name)
     started = probe.boot(
         engine, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
     )
-    return probe.ask(engine, name, stack, preview.build.probe_path, started=started, stop=_StillWanted(preview.pk))
+    return probe.ask(engine, name, stack, preview.build.probe_path, started=started, stop=bench.stop)
 
 
 class _StillWanted:
@@ -109,8 +112,13 @@ def prepare_stack(preparation_id: int) -> None:
                     raise StackError(
                         f"The files of {stack.name} changed since this was asked for: press Prepare again."
                     )
-                images = prepare(stack, workbench.make_bench(output=log.line, stop=NeverStop()))
+                before = Preparation.objects.latest_success(stack.name, stack.digest)
+                bench = workbench.make_bench(output=log.line, stop=NeverStop())
+                images = prepare(stack, bench, anew=cast(Anew, preparation.anew))
             message = f"Builder {images.builder_size / 1e6:.0f} MB, runner {images.runner_size / 1e6:.0f} MB."
+            if preparation.anew and before is not None:
+                same = before.runner_image == images.runner_id
+                message += f" The runtime {'came out the same as before' if same else 'is a new one'}."
             log.line(f"Succeeded: {message}")
             preparation.mark_succeeded(images, message)
         except PortalError as error:

@@ -65,7 +65,7 @@ def _reuse(build: Build, found: Environment, log: LogWriter) -> KeptEnvironment:
     log.step(StepName.PRODUCE.value)
     log.line(f"The {note}: {len(found.packages)} packages, {found.key[:12]}")
     skip(build, StepName.PRODUCE, note)
-    _keep(build, found, note)
+    keep_environment(build, found, note)
     return found.kept()
 
 
@@ -79,7 +79,7 @@ def _make(build: Build, commit: str, inputs: str, images: StackImages, bench: Be
     bench.output(f"The environment was {note}")
     with build.fenced():
         row = Environment.objects.keep(build, made.environment)
-    _keep(build, row, note)
+    keep_environment(build, row, note)
     build.note(memory_peak=made.memory_peak or None, limits_hit=list(made.limits_hit))
     return made.environment
 
@@ -88,7 +88,8 @@ def _intact_parts(parts: dict[str, Part], bench: Bench) -> dict[str, Part]:
     return {wheel: part for wheel, part in parts.items() if bench.blobs.is_intact(part.sha256)}
 
 
-def _keep(build: Build, row: Environment, note: str) -> None:
+def keep_environment(build: Build, row: Environment, note: str) -> None:
+    """Record that the build holds this environment, and its packages."""
     with build.fenced():
         Package.objects.bulk_create(
             Package(build=build, name=found.name, version=found.version, sha256=found.sha256, filename=found.filename)

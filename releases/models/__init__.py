@@ -7,8 +7,9 @@ from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.package import Package
-from releases.models.preparation import Preparation, PreparationState
+from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
+from releases.models.rebase import rebasable
 from releases.models.ref import Ref, RefKindChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
@@ -18,6 +19,7 @@ __all__ = [
     "LEASED",
     "WORKING",
     "Actor",
+    "AnewChoices",
     "Application",
     "Artifact",
     "Build",
@@ -38,4 +40,5 @@ __all__ = [
     "StepName",
     "StepResult",
     "Workshop",
+    "rebasable",
 ]

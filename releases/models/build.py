@@ -31,6 +31,19 @@ from releases.models.ref import RefKindChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
+FROZEN = (
+    "repository",
+    "directory",
+    "module",
+    "callable",
+    "requirements",
+    "probe_path",
+    "probe_policy",
+    "environment",
+    "stack",
+)
+"""The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
+
 
 class BuildQuerySet(models.QuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
@@ -54,7 +67,7 @@ class BuildQuerySet(models.QuerySet["Build"]):
 
     def for_pages(self) -> BuildQuerySet:
         """With what every row of a table of builds shows."""
-        return self.select_related("application", "artifact", "image", "requested_by")
+        return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
@@ -67,18 +80,13 @@ class BuildQuerySet(models.QuerySet["Build"]):
             application=application,
             number=last + 1,
             requested_by_id=by.pk if by is not None else None,
-            repository=application.repository,
-            directory=application.directory,
-            module=application.module,
-            callable=application.callable,
-            requirements=application.requirements,
-            probe_path=application.probe_path,
-            probe_policy=application.probe_policy,
-            environment=application.environment,
-            stack=application.stack,
+            **{name: getattr(frozen.get("rebase_of") or application, name) for name in FROZEN},
             **frozen,
         )
-        Event.objects.record("build.requested", by=by, build=build, data={"ref": build.ref, "commit": build.commit})
+        facts: dict[str, Any] = {"ref": build.ref, "commit": build.commit}
+        if build.rebase_of is not None:
+            facts["rebase_of"] = build.rebase_of.number
+        Event.objects.record("build.requested", by=by, build=build, data=facts)
         return build
 
 
@@ -115,6 +123,9 @@ class Build(models.Model):
     )
     retry_of = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="retries", verbose_name=_("rebuild of")
+    )
+    rebase_of = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="rebases", verbose_name=_("rebased from")
     )
     without_cache = models.BooleanField(_("without cache"), default=False)
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
@@ -211,6 +222,10 @@ class Build(models.Model):
                 condition=Q(commit="") | Q(commit__regex=r"^[0-9a-f]{40}$"), name="build_commit_is_40_hex"
             ),
             models.CheckConstraint(
+                condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False) & ~Q(commit=""),
+                name="build_rebase_is_of_a_commit_and_no_rebuild",
+            ),
+            models.CheckConstraint(
                 condition=Q(stack_digest="") | Q(stack_digest__regex=SHA256), name="build_stack_digest_is_64_hex"
             ),
         ]
@@ -280,8 +295,11 @@ class Build(models.Model):
         )
 
     def comparable(self) -> Build | None:
-        """The newest release of the same application on the same stack before this one: the measure of its steps."""
-        earlier = Build.objects.succeeded().filter(application=self.application_id, stack=self.stack)
+        """The measure of its steps: the newest release of the same application on the same stack before this one that
+        did all of them; for a rebase, the release that it rebases."""
+        if self.rebase_of is not None:
+            return self.rebase_of
+        earlier = Build.objects.succeeded().filter(application=self.application_id, stack=self.stack, rebase_of=None)
         return earlier.filter(number__lt=self.number).order_by("-number").first()
 
     # ---- verbs of a worker --------------------------------------------------------------------------

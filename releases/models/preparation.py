@@ -17,7 +17,7 @@ from releases.errors import IllegalTransition
 from releases.models.build import Build
 from releases.models.checks import known
 from releases.models.event import Actor, Event
-from releases.specs import StackImages
+from releases.specs import Anew, StackImages
 
 
 class PreparationState(models.TextChoices):
@@ -25,6 +25,13 @@ class PreparationState(models.TextChoices):
     RUNNING = "running", _("Preparing")
     SUCCEEDED = "succeeded", _("Succeeded")
     FAILED = "failed", _("Failed")
+
+
+class AnewChoices(models.TextChoices):
+    """Which halves are made again although they are there, with the distribution's packages of today."""
+
+    RUNNER = "runner", _("runtime")
+    BOTH = "both", _("builder and runtime")
 
 
 LIVE = (PreparationState.QUEUED, PreparationState.RUNNING)
@@ -38,13 +45,21 @@ class PreparationQuerySet(models.QuerySet["Preparation"]):
         done = self.filter(stack=stack, digest=digest, state=PreparationState.SUCCEEDED)
         return done.order_by("-id").first()
 
+    def newer_runtime(self, build: Build, digest: str) -> Preparation | None:
+        """The newest images of the build's stack, when their runtime is another than the one that it stands on."""
+        latest = self.latest_success(build.stack, digest)
+        return latest if latest and latest.runner_image != build.runner_image else None
+
     def lease_ran_out(self) -> PreparationQuerySet:
         return self.filter(state=PreparationState.RUNNING, lease_until__lt=Now())
 
     def note_images(self, stack: str, images: StackImages, *, build: Build) -> None:
-        """A build found or made these images: they are the stack's, unless that is known already."""
+        """A build found or made these images: they are the stack's, unless that is known already, or newer ones were
+        made since the build began."""
         known = self.latest_success(stack, images.digest)
         if known and (known.builder_image, known.runner_image) == (images.builder_id, images.runner_id):
+            return
+        if known and known.finished_at and build.started_at and known.finished_at > build.started_at:
             return
         self.create(
             stack=stack,
@@ -61,10 +76,11 @@ class PreparationQuerySet(models.QuerySet["Preparation"]):
         )
 
     @transaction.atomic
-    def request(self, stack: str, digest: str, *, by: Actor) -> Preparation:
+    def request(self, stack: str, digest: str, *, by: Actor, anew: Anew = "") -> Preparation:
         """A new queued preparation and its Event; a live one of the same stack makes the database refuse."""
-        made = self.create(stack=stack, digest=digest, requested_by_id=by.pk if by is not None else None)
-        Event.objects.record("stack.prepare_asked", by=by, data={"stack": stack, "digest": digest})
+        made = self.create(stack=stack, digest=digest, anew=anew, requested_by_id=by.pk if by is not None else None)
+        facts = {"stack": stack, "digest": digest, **({"anew": anew} if anew else {})}
+        Event.objects.record("stack.prepare_asked", by=by, data=facts)
         return made
 
 
@@ -73,6 +89,13 @@ class Preparation(models.Model):
     digest = models.CharField(_("digest of the stack"), max_length=64)
     state = models.CharField(
         _("state"), max_length=10, choices=PreparationState.choices, default=PreparationState.QUEUED
+    )
+    anew = models.CharField(
+        _("made anew"),
+        max_length=10,
+        choices=AnewChoices.choices,
+        blank=True,
+        help_text=_("Empty when only what was missing was made."),
     )
     message = models.CharField(_("message"), max_length=1000, blank=True)
     builder_image = models.CharField(_("builder image"), max_length=71, blank=True)
@@ -97,6 +120,7 @@ class Preparation(models.Model):
         verbose_name_plural = _("preparations")
         constraints = [
             known("preparation", "state", PreparationState),
+            known("preparation", "anew", AnewChoices, blank=True),
             models.UniqueConstraint(
                 fields=["stack", "digest"], condition=Q(state__in=["queued", "running"]), name="preparation_one_live"
             ),
@@ -120,6 +144,10 @@ class Preparation(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def is_finished(self) -> bool:
+        return not self.is_live
 
     def take_up(self) -> bool:
         """QUEUED → RUNNING with a lease; False when another worker was first."""

@@ -15,7 +15,6 @@ from functools import partial
 from itertools import takewhile
 from typing import BinaryIO
 
-from releases.errors import EngineError
 from releases.pipeline.bench import Bench
 from releases.pipeline.joining import joined
 from releases.pipeline.members import unzip
@@ -24,7 +23,6 @@ from releases.specs import (
     BuiltFile,
     BuiltImage,
     ImageConfig,
-    ImageInfo,
     ImagePlan,
     Layer,
     Sheet,
@@ -42,15 +40,14 @@ def package(
     instance: str,
     bench: Bench,
 ) -> BuiltImage:
-    """Put the image of a release together. Raises `EngineError`, and `StorageError` when a layer's bytes are gone."""
-    runner = bench.engine.image(images.runner_id)
-    if runner is None:
-        raise EngineError("The stack's runner image is gone from the engine: press Rebuild, which prepares it again.")
+    """Put the image of a release together. Raises `EngineError`, and `StorageError` when a layer's bytes are gone.
+
+    Of the runner only what `images` knows of it is needed, not the engine's image: that may be gone."""
     layers = (_runner_layer(images, bench), *(_layer(artifact, sheet, bench) for sheet in artifact.sheets))
     created = committed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    below = _environment(spec, runner, layers[:-1], instance, bench)
+    below = _environment(spec, images, layers[:-1], instance, bench)
     tag = image_tag(spec, instance)
-    plan = ImagePlan(layers, _config(spec, runner.config), oci_labels(spec, commit, artifact), created)
+    plan = ImagePlan(layers, _config(spec, images.runner_config), oci_labels(spec, commit, artifact), created)
     made = bench.engine.assemble(plan, tag=tag, below=below, output=bench.output, stop=bench.stop)
     how = "only what is new was sent" if made.sparse else "all layers were sent"
     bench.output(f"Image {made.config_digest}, {made.size:,} bytes in {len(layers)} layers; {how}")
@@ -66,13 +63,15 @@ def package(
     )
 
 
-def _environment(spec: BuildSpec, runner: ImageInfo, layers: tuple[Layer, ...], instance: str, bench: Bench) -> str:
+def _environment(spec: BuildSpec, images: StackImages, layers: tuple[Layer, ...], instance: str, bench: Bench) -> str:
     """The tag of the image up to the environment. It holds the layers in the engine while releases come and go."""
     chain = hashlib.sha256(" ".join(layer.diff_id for layer in layers).encode()).hexdigest()
     tag = f"{_repository(spec, instance)}:environment-{chain[:12]}"
-    plan = ImagePlan(layers, runner.config, {"release-portal.application": spec.application}, "1980-01-01T00:00:00Z")
+    plan = ImagePlan(
+        layers, images.runner_config, {"release-portal.application": spec.application}, "1980-01-01T00:00:00Z"
+    )
     if bench.engine.image(tag) is None:
-        below = _nearest(spec, [layer.diff_id for layer in layers], instance, bench) or runner.image_id
+        below = _nearest(spec, [layer.diff_id for layer in layers], instance, bench) or images.runner_id
         bench.engine.assemble(plan, tag=tag, below=below, output=bench.output, stop=bench.stop)
     else:
         bench.engine.assemble(plan, tag=tag, output=bench.output, stop=bench.stop)
@@ -80,10 +79,12 @@ def _environment(spec: BuildSpec, runner: ImageInfo, layers: tuple[Layer, ...], 
 
 
 def _nearest(spec: BuildSpec, layers: list[str], instance: str, bench: Bench) -> str:
-    """The environment of this application that shares most of these layers; empty when there is none."""
+    """The environment of this application that shares most of these layers; empty when none shares any, as when the
+    runner is a new one."""
     others = bench.engine.tagged(f"{_repository(spec, instance)}:environment-")
     shared = {image.tags[0]: _shared(layers, image.layers) for image in others}
-    return max(shared, key=lambda tag: (shared[tag], tag), default="")
+    best = max(shared, key=lambda tag: (shared[tag], tag), default="")
+    return best if shared.get(best) else ""
 
 
 def _shared(layers: list[str], others: tuple[str, ...]) -> int:

@@ -10,7 +10,7 @@ from releases.errors import BuildFailed, EngineError, StackError
 from releases.pipeline.bases import have_base
 from releases.pipeline.bench import Bench, alone
 from releases.pipeline.flatten import flattened
-from releases.specs import ImageInfo, ImagePlan, Layer, StackImages
+from releases.specs import Anew, ImageInfo, ImagePlan, Layer, StackImages
 from releases.stacks.stack import Part, Stack
 
 CA_NAME = "ca-certificates.pem"
@@ -30,12 +30,15 @@ def known(stack: Stack, bench: Bench) -> StackImages | None:
         base_id=base.image_id if base else "",
         digest=stack.digest,
         runner_layer=runner.layers[0],
+        runner_config=runner.config,
     )
 
 
-def prepare(stack: Stack, bench: Bench, *, anew: bool = False) -> StackImages:
-    """Make what is missing (or, `anew`, all of it with the distribution's packages of today), with every line of the
-    engine in the log. Two workers never make the same at once.
+def prepare(stack: Stack, bench: Bench, *, anew: Anew = "") -> StackImages:
+    """Make what is missing, and what is to be made `anew` with the distribution's packages of today, with every line
+    of the engine in the log. Two workers never make the same at once.
+
+    A tag moves on to its new image at the end: who has read the old id before goes on with the old one.
 
     Raises `StackError` when the base cannot be had or a Dockerfile of the stack fails, `EngineError` when the engine
     does."""
@@ -44,11 +47,11 @@ def prepare(stack: Stack, bench: Bench, *, anew: bool = False) -> StackImages:
     with alone(
         bench, f"stack-{stack.builder_tag.rpartition(':')[2]}", "Another worker is making these images; waiting for it"
     ):
-        if anew or bench.engine.image(stack.builder_tag) is None:
+        if anew == "both" or bench.engine.image(stack.builder_tag) is None:
             bench.output(f"Making the builder image {stack.builder_tag}; this is done once and may take some minutes")
-            _build(stack, bench, "builder", stack.builder_tag, anew=anew)
+            _build(stack, bench, "builder", stack.builder_tag, anew=anew == "both")
         if anew or bench.engine.image(stack.runner_tag) is None:
-            _make_runner(stack, bench, anew=anew)
+            _make_runner(stack, bench, anew=bool(anew))
         elif known(stack, bench) is None:
             _keep_runner(stack, bench, stack.runner_tag)  # another portal made it, or its layer was lost here
         made = known(stack, bench)

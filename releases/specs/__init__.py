@@ -22,6 +22,7 @@ from releases.specs.engine import (
 )
 from releases.specs.release import (
     EPOCH,
+    Anew,
     BuildSpec,
     BuiltFile,
     BuiltImage,
@@ -43,6 +44,7 @@ from releases.specs.release import (
 
 __all__ = [
     "EPOCH",
+    "Anew",
     "AssembledImage",
     "BuildSpec",
     "BuiltFile",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from releases.specs.engine import ImageConfig
+
 # ---- what a person may set -------------------------------------------------------------------------
 
 
@@ -54,6 +56,8 @@ class Layout:
 
 ProbePolicy = Literal["off", "record", "required"]
 RefKind = Literal["tag", "branch", "commit"]
+Anew = Literal["", "runner", "both"]
+"""Which halves of a stack are made again although they are there, with the distribution's packages of today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,9 @@ class StackImages:
     digest: str
     runner_layer: str = ""
     """The diff id of the runner's one layer, under which its bytes are kept."""
+    runner_config: ImageConfig = field(default_factory=ImageConfig)
+    """How its containers start. With the layer it is all that a release needs of the runner, so that the engine may
+    lose the image, and the tag may move on to a newer one, while a build goes on."""
 
 
 # ---- git ---------------------------------------------------------------------------------------------

@@ -69,6 +69,13 @@ class Blobs:
     def exists(self, sha256: str) -> bool:
         return self.path(sha256).is_file()
 
+    def has(self, sha256: str, size: int) -> bool:
+        """Whether the file is there with this size: a quick look, for a page; `is_intact` is sure."""
+        try:
+            return self.path(sha256).stat().st_size == size
+        except OSError:
+            return False
+
     def is_intact(self, sha256: str) -> bool:
         """Whether the file is there and is what its name says. A damaged one is removed, to be made again."""
         try:

@@ -27,7 +27,7 @@ GIB, MIB = 1024**3, 1024**2
 
 def find(name: str, number: int) -> Build:
     """The build of an address, with what its pages show; 404 when there is none."""
-    builds = Build.objects.for_pages().select_related("image__artifact", "retry_of")
+    builds = Build.objects.for_pages().select_related("image__artifact")
     return get_object_or_404(builds, application__name=name, number=number)
 
 
@@ -93,6 +93,22 @@ def rebuild(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     return redirect(again)
 
 
+@acting
+@require_POST
+def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    build = find(name, number)
+    try:
+        rebased = actions.request_rebase(build, by=request.user)
+    except AlreadyUnderWay as error:
+        messages.warning(request, str(error))
+        return redirect(error.address)
+    except InvalidInput as error:
+        messages.error(request, str(error))
+        return redirect(build)
+    say_if_waiting(request)
+    return redirect(rebased)
+
+
 def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
     """Everything that the page shows, moving or not."""
     acts = may_act(request.user)
@@ -106,6 +122,8 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "environment": [(name, value if acts else "") for name, value in sorted(build.environment.items())],
         "previews": build.previews.select_related("requested_by"),
         "retries": build.retries.order_by("number"),
+        "rebases": build.rebases.order_by("number"),
+        "newer_runtime": actions.newer_runtime(build),
         "trail": trail(build),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
         **weights(build),

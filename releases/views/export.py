@@ -22,7 +22,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
     "application", "number", "state", "outcome", "message", "ref", "ref_full", "commit", "stack", "asked_by",
     "asked_by_name", "asked_at", "started_at", "finished_at", "seconds", "artifact_sha256", "artifact_size", "image_id",
-    "image_size", "builder_size", "address",
+    "image_size", "builder_size", "rebuild_of", "rebase_of", "address",
 )  # fmt: skip
 
 
@@ -50,6 +50,8 @@ def record(request: HttpRequest, build: Build) -> tuple[Any, ...]:
         image.image_id if image else "",
         image.size if image else None,
         image.builder_size if image else None,
+        build.retry_of.number if build.retry_of else None,
+        build.rebase_of.number if build.rebase_of else None,
         request.build_absolute_uri(build.get_absolute_url()),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -11,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from releases import actions
-from releases.errors import AlreadyUnderWay, StackError
-from releases.models import Application, Preparation, PreparationState
+from releases.errors import AlreadyUnderWay, InvalidInput, StackError
+from releases.models import Application, Build, Preparation, PreparationState
+from releases.specs import Anew
 from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
 from releases.storage import preparation_log_path
@@ -80,6 +82,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         "has_log": newest is not None and (newest.is_live or preparation_log_path(newest.pk).exists()),
         "files": files,
         "applications": Application.objects.by_name().filter(stack=name),
+        "outdated": on_an_older_runtime(row.prepared) if row.prepared else [],
     }
     return render(request, "stacks/show.html", context)
 
@@ -90,11 +93,12 @@ def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
     if request.method != "POST":  # where signing in again leads after the session ran out
         return redirect("stack", name)
     try:
-        actions.prepare_stack(known(name).name, by=request.user)
+        anew = cast(Anew, request.POST.get("anew", ""))
+        actions.prepare_stack(known(name).name, by=request.user, anew=anew)
         say_if_waiting(request)
     except AlreadyUnderWay as error:
         messages.warning(request, error.message)
-    except StackError as error:
+    except (StackError, InvalidInput) as error:
         messages.error(request, error.message)
     return redirect("stack", name)
 
@@ -127,6 +131,13 @@ def known(name: str) -> StackRow:
 def latest(name: str) -> Preparation | None:
     """The newest preparation of a stack, of whatever digest; its log is the one that is shown."""
     return Preparation.objects.filter(stack=name).select_related("requested_by").first()
+
+
+def on_an_older_runtime(prepared: Preparation) -> list[Build]:
+    """The last release of each application, where it stands on another runtime of this stack than the newest."""
+    releases = Build.objects.succeeded().select_related("application").order_by("application__name", "-number")
+    last = releases.distinct("application__name")
+    return [build for build in last if build.stack == prepared.stack and build.runner_image != prepared.runner_image]
 
 
 def files_of(stack: Stack) -> list[StackFile]:

@@ -16,15 +16,16 @@ from django.utils import timezone
 from pytest_django import Settings
 from rq import Worker
 
+from releases.management import following
 from releases.management.commands import release
 from releases.models import Build, Outcome, State
-from releases.storage import LogWriter, log_path
+from releases.storage import BuildLog, LogWriter, log_path
 from tests import factories
 from tests.commands.conftest import Run
 
 pytestmark = pytest.mark.django_db
 
-FACTS = {"number", "state", "outcome", "message", "commit", "steps", "artifact", "image", "probe"}
+FACTS = {"number", "state", "outcome", "message", "commit", "rebase_of", "steps", "artifact", "image", "probe"}
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +244,7 @@ def test_wait_for_a_success_tells_it_to_a_person(run: Run) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_wait_says_when_nobody_works(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.application("fruit-shop")
-    monkeypatch.setattr(release, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.0)
     assert Worker.all(queue=django_rq.get_queue("builds")) == []
     said_so = threading.Event()
     tell = release.Command.tell
@@ -273,7 +274,7 @@ def test_wait_says_when_nobody_works(run: Run, monkeypatch: pytest.MonkeyPatch) 
 def test_ctrl_c_leaves_the_build_going_and_says_how_to_cancel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.application("fruit-shop")
 
-    def interrupted(_command: release.Command, _build: Build) -> None:
+    def interrupted(_command: release.Command, _build: Build, _log: BuildLog) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(release.Command, "_follow", interrupted)

@@ -146,6 +146,8 @@ class FakeEngine:
         """Every container that was started."""
         self.builds: list[Built] = []
         """Every build that was asked for."""
+        self.interpreter = b"python"
+        """What the file system of every image holds."""
         self.assembled: list[str] = []
         """The tag of every image that was put together."""
         self.unknown: set[str] = set()
@@ -246,8 +248,8 @@ class FakeEngine:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             member = tarfile.TarInfo("usr/bin/python3")
-            member.size, member.mode = 6, 0o755
-            tar.addfile(member, io.BytesIO(b"python"))
+            member.size, member.mode = len(self.interpreter), 0o755
+            tar.addfile(member, io.BytesIO(self.interpreter))
         yield buffer.getvalue()
 
     def remove_image(self, reference: str) -> None:

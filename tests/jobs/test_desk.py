@@ -19,9 +19,11 @@ from releases.models import (
     Preview,
     PreviewState,
 )
+from releases.pipeline import package as packaging
 from releases.pipeline import probe as probing
+from releases.specs import Anew
 from releases.stacks import stack as stacks
-from releases.storage import BuildLog, preparation_log_path
+from releases.storage import Blobs, BuildLog, preparation_log_path
 from tests import factories
 from tests.fakes.engine import Answer, BuildScript, FakeContainer, FakeEngine, Script
 from tests.git.conftest import Origin
@@ -153,12 +155,61 @@ def test_start_preview_without_an_engine(preview: Preview, engine: FakeEngine) -
     assert "The container engine does not answer" in fresh(preview).message
 
 
-def test_start_preview_whose_image_was_removed(preview: Preview, engine: FakeEngine) -> None:
-    assert preview.build.image is not None
-    engine.remove_image(preview.build.image.image_id)
+def forget(engine: FakeEngine, build: Build) -> None:
+    """Everything that the engine has of this portal and its stacks goes, as with `docker system prune --all`."""
+    stack = stacks.load(build.stack)
+    for reference in [*engine.assembled, stack.runner_tag, stack.builder_tag, build.runner_image]:
+        engine.remove_image(reference)
+
+
+def test_start_preview_whose_image_was_removed_boots_the_same_image(preview: Preview, engine: FakeEngine) -> None:
+    image = preview.build.image
+    assert image is not None
+    forget(engine, preview.build)
+    assert engine.image(image.image_id) is None
+    desk.start_preview(preview.pk)
+    assert fresh(preview).state == PreviewState.RUNNING, fresh(preview).message
+    again = engine.image(image.tag)
+    assert again is not None
+    assert again.image_id == image.image_id
+    told = preview.build.events.get(verb="image.made_again")
+    assert told.data == {"id": image.image_id, "tag": image.tag}
+
+
+@pytest.mark.parametrize("what", ["app.tar.gz", "runtime"])
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+def test_start_preview_whose_image_cannot_be_put_together_again(
+    what: str, how: str, preview: Preview, engine: FakeEngine, settings: Settings
+) -> None:
+    image = preview.build.image
+    assert image is not None
+    forget(engine, preview.build)
+    kept = Blobs(settings.BLOBS_DIR).path(image.artifact.sha256 if what == "app.tar.gz" else image.runner_layer)
+    kept.chmod(0o644)
+    kept.write_bytes(b"x" * kept.stat().st_size)
+    if how == "missing":
+        kept.unlink()
     desk.start_preview(preview.pk)
     assert fresh(preview).state == PreviewState.FAILED
-    assert "lacks the image" in fresh(preview).message
+    assert fresh(preview).message == (
+        f"The image of {preview.build} is gone from the engine. Its {what} is missing in the store, or damaged: "
+        f"press Rebuild."
+    )
+    again = run(actions.rebuild(preview.build, by=None))
+    assert again.succeeded, again.message
+    assert again.image is not None
+    assert engine.image(again.image.tag) is not None
+
+
+def test_start_preview_of_an_image_that_would_not_be_the_same(
+    preview: Preview, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packaging, "oci_labels", lambda *_given: {"another": "portal"})
+    forget(engine, preview.build)
+    desk.start_preview(preview.pk)
+    assert "has another id now: press Rebuild." in fresh(preview).message
+    assert preview.build.image is not None
+    assert engine.image(preview.build.image.tag) is None
 
 
 def test_start_preview_that_is_stopped_while_it_starts(preview: Preview, engine: FakeEngine, start: Start) -> None:
@@ -227,6 +278,35 @@ def test_prepare_stack_that_is_prepared_already_makes_nothing(engine: FakeEngine
     preparation.refresh_from_db()
     assert preparation.state == PreparationState.SUCCEEDED
     assert engine.builds == []
+
+
+@pytest.mark.parametrize(("anew", "made"), [("runner", ["runner"]), ("both", ["builder", "runner"])])
+def test_prepare_stack_anew_makes_what_is_there(anew: Anew, made: list[str], engine: FakeEngine) -> None:
+    before = images_of(engine)
+    first = actions.prepare_stack(shop.STACK, by=None)
+    desk.prepare_stack(first.pk)
+    assert images_of(engine) == before
+    again = actions.prepare_stack(shop.STACK, by=factories.user(role="", username="ana"), anew=anew)
+    desk.prepare_stack(again.pk)
+    again.refresh_from_db()
+    assert (again.state, again.anew) == (PreparationState.SUCCEEDED, anew), again.message
+    assert "The runtime is a new one." in again.message
+    now = images_of(engine)
+    assert [half for half in before if now[half] != before[half]] == made
+    assert (again.builder_image, again.runner_image) == (now["builder"], now["runner"])
+    asked = Event.objects.filter(verb="stack.prepare_asked").order_by("id").last()
+    assert asked is not None
+    assert (asked.actor_name, asked.data["anew"]) == ("ana", anew)
+    same = actions.prepare_stack(shop.STACK, by=None, anew="runner")  # nothing newer is there
+    desk.prepare_stack(same.pk)
+    same.refresh_from_db()
+    assert "The runtime came out the same as before." in same.message
+
+
+def images_of(engine: FakeEngine) -> dict[str, str]:
+    stack = stacks.load(shop.STACK)
+    found = {"builder": engine.image(stack.builder_tag), "runner": engine.image(stack.runner_tag)}
+    return {half: image.image_id for half, image in found.items() if image}
 
 
 def test_prepare_stack_says_what_failed(bare: FakeEngine) -> None:

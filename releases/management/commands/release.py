@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
-from django.db import InterfaceError, OperationalError
-from redis.exceptions import RedisError
 
 from releases import actions
 from releases.errors import AlreadyUnderWay
-from releases.jobs import doorbell
-from releases.management.plain import FAILED, INTERRUPTED, PlainCommand
-from releases.models import Application, Artifact, Build, State
-from releases.storage import Blobs, BuildLog, log_path
-from releases.storage.log import STEP_MARK
-
-POLL_SECONDS = 0.3
-PATIENCE_SECONDS = 2.0
-"""How long a build may be queued before it is asked whether anybody works."""
+from releases.management.following import BuildCommand
+from releases.models import Application, Build
 
 
-class Command(PlainCommand):
+class Command(BuildCommand):
     help = "Build a release of a tag, branch or commit. Exits 0: succeeded (or queued), 1: not, 2: bad input."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,21 +25,9 @@ class Command(PlainCommand):
         parser.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        application = self._application(options["application"])
+        application = self.application(options["application"])
         build = self._ask(application, options["ref"], join=options["wait"], without_cache=options["no_cache"])
-        if not actions.queue_answers():
-            self.tell(f"{build} stands; Redis does not answer, so it starts when it is back.")
-        if options["wait"]:
-            self._wait(build)
-        self.stdout.write(json.dumps(as_json(build), indent=2) if options["json"] else summary(build))
-        if options["wait"] and not build.succeeded:
-            sys.exit(FAILED)
-
-    def _application(self, name: str) -> Application:
-        found = Application.objects.filter(name=name).first() if name.isprintable() else None
-        if found is None:
-            self.refuse(unknown(name))
-        return found
+        self.finish(build, wait=options["wait"], as_json=options["json"])
 
     def _ask(self, application: Application, ref: str, *, join: bool, without_cache: bool) -> Build:
         """The new build; or, for somebody who waits, the one that makes the very same release at this moment."""
@@ -64,122 +38,3 @@ class Command(PlainCommand):
                 raise
             self.tell(f"{error} Following it.")
             return Build.objects.get(pk=error.key)
-
-    def _wait(self, build: Build) -> None:
-        try:
-            self._follow(build)
-        except KeyboardInterrupt:
-            self.refuse(
-                f"{build} goes on without this terminal; to end it, press Cancel on {build.get_absolute_url()}.",
-                INTERRUPTED,
-            )
-        except (OperationalError, InterfaceError):
-            self.refuse(
-                f"PostgreSQL stopped answering, so {build} cannot be followed any more; its row tells the end.", FAILED
-            )
-
-    def _follow(self, build: Build) -> None:
-        """Give the log's lines as they come until the build is finished and nothing is left to tell."""
-        log, offset = BuildLog(log_path(build.pk)), 0
-        ask_at = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            over = build.is_finished  # looked at before the log, so that the last lines are not missed
-            while (piece := log.read(offset))[0]:
-                offset = piece[1]
-                self._print(piece[0])
-            if over:
-                return
-            if build.state == State.QUEUED and time.monotonic() > ask_at:
-                ask_at = float("inf")
-                self._tell_if_nobody_works(build)
-            time.sleep(POLL_SECONDS)
-            build.refresh_from_db()
-
-    def _print(self, lines: bytes) -> None:
-        for line in lines.decode("utf-8", "replace").rstrip("\n").split("\n"):  # not splitlines: it splits at the mark
-            text = line.partition("\t")[2]
-            self.tell(f"== {text.removeprefix(STEP_MARK)} ==" if text.startswith(STEP_MARK) else text)
-
-    def _tell_if_nobody_works(self, build: Build) -> None:
-        try:
-            working = doorbell.workers("builds")
-        except RedisError:
-            return  # told already when the build was asked for
-        if not working:
-            self.tell(f"{build} is queued, but nobody builds at this moment: start the portal with ./run. Waiting …")
-
-
-def unknown(name: str) -> str:
-    """The sentence for a name that no application has, with some that there are."""
-    known = list(Application.objects.by_name().values_list("name", flat=True)[:6])
-    if not known:
-        return f"No application is named “{name}”: none is registered yet; `manage.py register` does that."
-    return f"No application is named “{name}”. Registered: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}."
-
-
-def as_json(build: Build) -> dict[str, Any]:
-    """What a program wants to know. Sizes in bytes, durations in seconds, the artifact's path absolute."""
-    steps = build.steps.order_by("position")
-    return {
-        "application": build.application.name,
-        "number": build.number,
-        "state": build.state,
-        "outcome": build.outcome,
-        "message": build.message,
-        "commit": build.commit,
-        "steps": {step.name: step.seconds for step in steps},
-        "artifact": _artifact(build),
-        "image": _image(build),
-        "probe": _probe(build),
-    }
-
-
-def summary(build: Build) -> str:
-    """The same for a person."""
-    if not build.is_finished:
-        return f"{build} is {build.get_state_display().lower()}: {build.ref}."
-    lines = [f"{build}: {build.message}"]
-    if build.commit:
-        lines.append(f"  commit    {build.commit}")
-    if build.artifact:
-        lines.append(
-            f"  artifact  {_path(build.artifact)} ({_mb(build.artifact.size)}, sha256 {build.artifact.sha256})"
-        )
-    if build.image:
-        sizes = f"{_mb(build.image.size)}, its builder {_mb(build.image.builder_size)}"
-        lines.append(f"  image     {build.image.tag} ({sizes})")
-    if build.probe_message:
-        lines.append(f"  probe     {build.probe_message}")
-    return "\n".join(lines)
-
-
-def _artifact(build: Build) -> dict[str, Any] | None:
-    if build.artifact is None:
-        return None
-    return {"path": str(_path(build.artifact)), "sha256": build.artifact.sha256, "size": build.artifact.size}
-
-
-def _image(build: Build) -> dict[str, Any] | None:
-    image = build.image
-    if image is None:
-        return None
-    return {"id": image.image_id, "tag": image.tag, "size": image.size, "builder_size": image.builder_size}
-
-
-def _probe(build: Build) -> dict[str, Any] | None:
-    if build.probe_status is None and not build.probe_message:
-        return None
-    return {
-        "status": build.probe_status,
-        "seconds": build.probe_seconds,
-        "memory": build.probe_memory,
-        "message": build.probe_message,
-    }
-
-
-def _path(artifact: Artifact) -> Path:
-    return Blobs(settings.BLOBS_DIR).path(artifact.sha256)
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
