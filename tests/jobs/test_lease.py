@@ -129,8 +129,10 @@ def test_worker_that_comes_back_after_the_sweeper_publishes_nothing(build: Build
     """The machine slept while the builder worked, and the sweeper closed the build meanwhile."""
 
     def sleep(container: FakeContainer) -> Script:
-        run_out(build)
-        Build.objects.get(pk=build.pk).mark_lost(LOST)
+        lost = False
+        while not lost:  # the lease may be renewed between the two
+            run_out(build)
+            lost = Build.objects.get(pk=build.pk).mark_lost(LOST)
         return shop.good_builder(container)
 
     engine.on_run(shop.BUILDER, sleep)
