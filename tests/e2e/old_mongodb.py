@@ -2,9 +2,8 @@
 
 It is not MongoDB: no distribution brings a mongod any more, and no Python package does. It is NX-27017, which keeps
 documents in SQLite and answers in MongoDB's wire protocol, and it really stores, finds and sorts. It means to serve
-drivers of today, and refuses older ones while they introduce themselves. What is changed here is that introduction: it is
-told to drivers in the words of 2016, too, and the database that those name outside of a command is looked for where
-today's drivers put it.
+drivers of today, and refuses older ones while they introduce themselves. Changed is what it answers to that, which is
+said in the words of 2016, too; and the database that old drivers name outside of a command is put where today's put it.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def fruits():
 @pytest.fixture
 def database() -> Iterator[str]:
     """The address of a database with three fruits, as containers of the engine reach it."""
-    [subnet, *_] = [place["Subnet"] for place in json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"]]
-    host, port = str(ipaddress.ip_network(subnet)[1]), free_port()
+    [network] = json.loads(docker("network", "inspect", "bridge"))
+    host, port = str(ipaddress.ip_network(network["IPAM"]["Config"][0]["Subnet"])[1]), free_port()
     address = f"mongodb://{host}:{port}/shop"
     server = subprocess.Popen([sys.executable, "-m", "tests.e2e.old_mongodb", host, str(port)], cwd=ROOT)
     client: pymongo.MongoClient[dict[str, str]] = pymongo.MongoClient(address, serverSelectionTimeoutMS=500)

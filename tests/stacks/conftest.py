@@ -1,4 +1,4 @@
-"""The default stack's builder on the real engine."""
+"""The stacks' builders on the real engine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 
 from releases.engine import DockerEngine
+from releases.errors import StackError
+from releases.pipeline.bases import have_base
 from releases.specs import ImageInfo, NeverStop
 from releases.stacks import stack
 from tests.engine.conftest import docker as docker
@@ -22,14 +24,28 @@ def certificates() -> dict[str, tuple[int, Iterable[bytes]]]:
     return {"ca-certificates.pem": (len(data), [data])}
 
 
-@pytest.fixture(scope="session")
-def builder(docker: DockerEngine) -> ImageInfo:
-    """Built from the very context that the portal uses."""
+def made(docker: DockerEngine, name: str) -> ImageInfo:
+    """That stack's builder, built from the very context that the portal uses."""
+    wanted = stack.load(name)
+    try:
+        have_base(wanted, docker, output=print, stop=NeverStop())
+    except StackError as error:
+        pytest.fail(str(error), pytrace=False)
     return docker.build_image(
-        stack.load("python3.13-uwsgi").context("builder", certificates()),
-        tag=f"portal-test/{docker.instance}-builder:x",
+        wanted.context("builder", certificates()),
+        tag=f"portal-test/{docker.instance}-{name}:x",
         labels={},
         arguments={},
         output=print,
         stop=NeverStop(),
     )
+
+
+@pytest.fixture(scope="session")
+def builder(docker: DockerEngine) -> ImageInfo:
+    return made(docker, settings.DEFAULT_STACK)
+
+
+@pytest.fixture(scope="session")
+def builder_of_python2(docker: DockerEngine) -> ImageInfo:
+    return made(docker, "python2.7-uwsgi")

@@ -187,7 +187,7 @@ explain_pip() { # pip's exit code
         fail 19 "pip needed more processes and threads at once than this build may have: raise the limit of processes."
     elif said -e 'No space left on device' -e 'File too large'; then
         fail 12 "pip could not write a file: the disk is full or the file is larger than the build's limit; see its lines above."
-    elif said -e 'subprocess-exited-with-error' -e '^ERROR: Failed'; then
+    elif said -e 'subprocess-exited-with-error' -e '^ *ERROR: Failed' -e '^ *ERROR: Command errored out'; then
         fail 12 "A package could not be built from its source, mostly because it does not compile here: $(pip_error)"
     elif said -e '^ *WARNING: Retrying' -e 'TLS CA certificate bundle'; then
         fail 17 "pip could not reach the package index: check the network, the index, the proxy and the CA bundle."
