@@ -39,12 +39,18 @@ def have_base(
 
 
 def _make(stack: Stack, engine: Engine, output: Output, stop: Stop, get_tools: Callable[[], None]) -> None:
-    missing = f"The base image {stack.base} is missing: run “docker pull {stack.base}” where a registry answers,"
+    pull = f"run “docker pull {stack.base}” where a registry answers"
     if not stack.suite:
-        raise StackError(f"{missing} or name the suite that it can be made of in the stack's stack.toml.")
+        raise StackError(
+            f"The base image {stack.base} is missing, and cannot be made of Debian's packages"
+            f" (the stack {stack.name} names no suite of them): {pull}."
+        )
     get_tools()
     if not base.can_bootstrap():
-        raise StackError(f"{missing} or ./run as root on Debian or Ubuntu, which makes it from packages.")
+        raise StackError(
+            f"The base image {stack.base} is missing: {pull}, or ./run as root on Debian or Ubuntu, which makes it"
+            " from packages."
+        )
     output(f"Making the base image {stack.base} from the packages of {stack.suite} instead (about half a minute).")
     with tempfile.TemporaryDirectory(prefix="release-portal-base-") as folder:
         archive = Path(folder) / "base.tar"

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from releases.stacks import stack as stacks
-from tests.e2e.portal import RunningPortal, docker, repository
+from tests.e2e.portal import SERVE, RunningPortal, docker, repository
 
 pytestmark = pytest.mark.engine
 
@@ -106,3 +106,13 @@ def test_fastapi_with_a_lock_is_released_with_asgi(portal: RunningPortal, tmp_pa
     assert (kept["installer"], kept["is_reproducible"]) == ("uv", True)
     for package in kept["packages"]:
         assert f"sha256:{package['sha256']}" in lock.decode(), package["name"]
+
+
+def test_application_is_released_on_alpine_where_a_registry_brings_it(portal: RunningPortal) -> None:
+    url = repository(portal.repositories, "alpine", {"app/app.py": SERVE, "requirements.txt": b"itsdangerous==2.2.0\n"})
+    assert portal.register("alpine", url, "--stack", "alpine-uwsgi", "--probe", "required").returncode == 0
+    status, answer = portal.release("alpine", "v1.0.0")
+    if "The base image alpine" in answer["message"]:
+        pytest.skip(answer["message"])
+    assert status == 0, answer
+    assert portal.build("alpine", answer["number"])["probe_body"] == "hello"

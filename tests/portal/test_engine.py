@@ -96,8 +96,8 @@ def test_base_of_the_default_stack_is_wanted_and_broken_stacks_are_told(
         base_image.ensure("", may_install=False)
     assert str(refusal.value) == (
         f"The stack broken has no file stack.toml: add it to {tmp_path / 'broken'}. "
-        f"The base image {base} is missing: run “docker pull {base}” where a registry answers,"
-        " or name the suite that it can be made of in the stack's stack.toml."
+        f"The base image {base} is missing, and cannot be made of Debian's packages"
+        f" (the stack own names no suite of them): run “docker pull {base}” where a registry answers."
     )
     assert f"Pulling the base image {base}." in capsys.readouterr().out
 

@@ -21,3 +21,8 @@ def test_there_are_other_builders() -> None:
 def test_builders_hold_the_same_file(folder: Path, name: str) -> None:
     copy = f"cp {(FIRST / name).relative_to(settings.BASE_DIR)} {folder.relative_to(settings.BASE_DIR)}/"
     assert (folder / name).read_bytes() == (FIRST / name).read_bytes(), f"change the first, then: {copy}"
+
+
+def test_builders_with_python_3_have_the_same_tools() -> None:
+    """Alpine's differ in how they get there, not in how they are used."""
+    assert (STACKS / "alpine-uwsgi" / "builder" / "tools.sh").read_bytes() == (FIRST / "tools.sh").read_bytes()
