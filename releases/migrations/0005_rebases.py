@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='build',
-            constraint=models.CheckConstraint(condition=models.Q(('rebase_of__isnull', True), models.Q(('retry_of__isnull', True), ('without_cache', False), models.Q(('commit', ''), _negated=True)), _connector='OR'), name='build_rebase_is_of_a_commit_and_no_rebuild'),
+            constraint=models.CheckConstraint(condition=models.Q(('rebase_of__isnull', True), models.Q(('retry_of__isnull', True), ('without_cache', False)), _connector='OR'), name='build_rebase_is_no_rebuild'),
         ),
         migrations.AddConstraint(
             model_name='image',

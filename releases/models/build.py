@@ -222,8 +222,8 @@ class Build(models.Model):
                 condition=Q(commit="") | Q(commit__regex=r"^[0-9a-f]{40}$"), name="build_commit_is_40_hex"
             ),
             models.CheckConstraint(
-                condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False) & ~Q(commit=""),
-                name="build_rebase_is_of_a_commit_and_no_rebuild",
+                condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False),
+                name="build_rebase_is_no_rebuild",
             ),
             models.CheckConstraint(
                 condition=Q(stack_digest="") | Q(stack_digest__regex=SHA256), name="build_stack_digest_is_64_hex"

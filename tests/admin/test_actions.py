@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from releases.models import Application, Build, Event, Outcome, Ref, State
+from releases.storage import Blobs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -176,6 +178,17 @@ def test_rebuild(staff: Client) -> None:
     assert Build.objects.get(retry_of=done).number == 2
     assert "#2</a> is queued: v1.0.0." in page
     assert "is being built already, as #2" in act(staff, "rebuild", done)
+
+
+def test_rebase(staff: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.BLOBS_DIR = tmp_path
+    Blobs(tmp_path).put([b"archive"])
+    release, failed = factories.succeeded_build(artifact_bytes=b"archive", runner="old"), factories.finished_build()
+    factories.prepared("new")
+    page = act(staff, "rebase", release, failed)
+    assert Build.objects.get(rebase_of=release).number == 2
+    assert "#2</a> is queued: v1.0.0." in page
+    assert "did not succeed, so there is no release to rebase" in page
 
 
 def test_redis_away_is_said_once_and_what_was_asked_stands(staff: Client, settings: Settings) -> None:

@@ -257,6 +257,14 @@ def test_active_and_finished_part_all_builds() -> None:
     assert not Build.objects.succeeded().exists()
 
 
+def test_comparable_of_a_rebase_is_its_release_and_no_rebase_is_one_of_another() -> None:
+    app = factories.application()
+    first, second = factories.succeeded_build(app), factories.succeeded_build(app)
+    rebased = factories.queued_build(app, rebase_of=first, commit=first.commit)
+    assert rebased.comparable() == first
+    assert factories.queued_build(app).comparable() == second
+
+
 def test_comparable_is_the_newest_earlier_success_on_the_same_stack() -> None:
     app = factories.application()
     first, _failed = factories.succeeded_build(app), factories.finished_build(app)

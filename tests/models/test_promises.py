@@ -9,6 +9,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, models, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from releases.models import Application, Artifact, Build, Event, Preparation, Preview, Ref, Step, Workshop
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 OURS = list(apps.get_app_config("releases").get_models())
 COUNTS = (models.PositiveIntegerField, models.PositiveBigIntegerField, models.PositiveSmallIntegerField)
-DIGESTS = ("sha256", "commit", "stack_digest", "image_id")
+DIGESTS = ("sha256", "commit", "stack_digest", "image_id", "runner_layer")
 HEX = "0123456789abcdef" * 4
 NOW = timezone.now()
 
@@ -44,6 +45,14 @@ def ref() -> Ref:
 def typed_build(app: Application, name: str) -> Build:
     """A build of a ref that was typed by hand: its commit is not known yet."""
     return Build.objects.request(app, by=None, ref=name, limits=Limits().as_json())
+
+
+def rebased_build() -> Build:
+    """One that a worker has taken up."""
+    release = factories.succeeded_build()
+    build = factories.queued_build(release.application, rebase_of=release, commit=release.commit)
+    assert build.take_up(worker="forge-1")
+    return build
 
 
 def workshop() -> Workshop:
@@ -73,6 +82,8 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (factories.queued_build, {"commit": "a" * 39 + "\n"}, "build_commit_is_40_hex"),
     (factories.queued_build, {"stack_digest": "z" * 64}, "build_stack_digest_is_64_hex"),
     (factories.queued_build, {"source_size": -1}, "source_size"),
+    (rebased_build, {"without_cache": True}, "build_rebase_is_no_rebuild"),
+    (rebased_build, {"retry_of": F("rebase_of")}, "build_rebase_is_no_rebuild"),
     (step, {"result": "succeeded"}, "step_over_means_finished_at"),
     (step, {"finished_at": NOW}, "step_over_means_finished_at"),
     (step, {"seconds": -0.5}, "step_seconds_not_negative"),
@@ -108,13 +119,14 @@ def test_a_word_that_is_no_choice_is_refused(model: type[models.Model], field: s
         model._base_manager.filter(pk=row.pk).update(**{field: "nonsense"})
 
 
-@pytest.mark.parametrize("field", ["sha256", "image_id"])
+@pytest.mark.parametrize("field", ["sha256", "image_id", "runner_layer"])
 def test_a_new_row_with_no_digest_is_refused(field: str) -> None:
     artifact = factories.succeeded_build().artifact
     assert artifact is not None
     make: dict[str, Callable[[], models.Model]] = {
         "sha256": lambda: Artifact.objects.create(sha256="F" * 64, size=1),
         "image_id": lambda: image(artifact, image_id="latest"),
+        "runner_layer": lambda: image(artifact, runner_layer="F" * 64),
     }
     with pytest.raises(IntegrityError, match="_is_"), transaction.atomic():
         make[field]()
@@ -150,6 +162,22 @@ def test_one_active_build_per_ref() -> None:
     typed_build(app, "next")
     build.mark_cancelling(by=None)
     typed_build(app, "main")
+
+
+def test_rebase_has_commit_and_archive_of_a_release_of_its_application() -> None:
+    build = rebased_build()
+    other = factories.succeeded_build(build.application, artifact_bytes=b"other")
+    foreign, failed = factories.succeeded_build(commit=build.commit), factories.finished_build(build.application)
+    for wrong in (
+        {"commit": other.commit},
+        {"artifact": other.artifact},
+        {"rebase_of": foreign},
+        {"rebase_of": failed},
+    ):
+        with pytest.raises(IntegrityError, match="has commit and archive of a release"), transaction.atomic():
+            Build.objects.filter(pk=build.pk).update(**wrong)
+    assert build.rebase_of is not None
+    build.note(artifact=build.rebase_of.artifact)
 
 
 def test_one_number_once() -> None:

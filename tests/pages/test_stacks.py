@@ -89,6 +89,39 @@ def test_stack_prepare_asks_once(manager: Client) -> None:
     assert Preparation.objects.count() == 1
 
 
+def test_stack_is_prepared_anew_when_it_was_prepared(manager: Client) -> None:
+    assert "Prepare runtime anew" not in see(manager, PAGE)
+    made = preparation()
+    assert made.take_up()
+    made.mark_succeeded(IMAGES, "Builder 388 MB, runner 41 MB.")
+    html = body(manager.get(PAGE))
+    assert "Prepare runtime anew" in html
+    assert "takes about a minute. The next releases stand on it. Existing releases stay as they are until" in html
+    assert "make their environments again, because their builder has changed." in html
+    response = manager.post(f"{PAGE}prepare/", {"anew": "runner"}, follow=True)
+    assert "Last preparation Queued runtime anew," in words(response)
+    assert "Prepare both anew" not in words(response)
+    assert Preparation.objects.live().get().anew == "runner"
+
+
+def test_stack_prepared_anew_refuses_a_word_that_it_does_not_know(manager: Client) -> None:
+    response = manager.post(f"{PAGE}prepare/", {"anew": "everything"}, follow=True)
+    assert "“everything” cannot be made anew: choose runner or both." in words(response)
+    assert not Preparation.objects.exists()
+
+
+def test_stack_names_the_last_releases_on_an_older_runtime(viewer: Client) -> None:
+    shop, other = factories.application("shop"), factories.application("other")
+    for app in (shop, shop, other):
+        factories.succeeded_build(app, runner="old")
+    factories.prepared("old")
+    assert "On an older runtime" not in see(viewer, PAGE)
+    factories.prepared("new")
+    factories.succeeded_build(other, runner="new")
+    assert "On an older runtime last releases, to be rebased on their pages shop #2 Last" in see(viewer, PAGE)
+    assert "Prepare" not in see(viewer, PAGE).replace("Last preparation", "").split("Files")[0]
+
+
 def test_stack_shows_images_when_prepared(viewer: Client) -> None:
     made = preparation()
     assert made.take_up()

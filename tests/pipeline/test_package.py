@@ -13,7 +13,7 @@ from releases.pipeline.bench import Bench
 from releases.pipeline.checkout import check_out
 from releases.pipeline.collect import collect
 from releases.pipeline.package import image_tag, package
-from releases.pipeline.prepare import known
+from releases.pipeline.prepare import known, prepare
 from releases.specs import BuildSpec, BuiltFile, BuiltImage, ImageInfo, Layout
 from releases.stacks import stack as stacks
 from tests.fakes.engine import BuildScript, FakeEngine
@@ -78,6 +78,31 @@ def test_package_makes_what_the_engine_has_lost(bench: Bench, engine: FakeEngine
     for tag in engine.assembled:
         engine.remove_image(tag)
     assert make(bench, shop.spec(), artifact) == one
+
+
+def test_package_needs_no_more_of_the_runner_than_was_read_before(
+    bench: Bench, engine: FakeEngine, artifact: BuiltFile
+) -> None:
+    one = make(bench, shop.spec(), artifact)
+    images = known(stacks.load(shop.STACK), bench)
+    assert images is not None
+    for tag in [*engine.assembled, images.runner_id]:
+        engine.remove_image(tag)
+    engine.add_image(stacks.load(shop.STACK).runner_tag)  # the tag is another image's by now
+    again = package(shop.spec(), COMMIT, MADE_AT, artifact, images, instance="0badcafe", bench=bench)
+    assert again == one
+
+
+def test_package_on_a_new_runner_sends_it_not_again(
+    bench: Bench, engine: FakeEngine, artifact: BuiltFile, said: list[str]
+) -> None:
+    make(bench, shop.spec(), artifact)
+    stack = stacks.load(shop.STACK)
+    newer = prepare(stack, bench, anew="runner")
+    bench.blobs.path(newer.runner_layer).rename(bench.blobs.root / "aside")  # whoever reads it would meet nothing
+    bench.blobs.path(newer.runner_layer).write_bytes(b"not the runner")
+    image = package(shop.spec(), COMMIT, MADE_AT, artifact, newer, instance="0badcafe", bench=bench)
+    assert found(engine, image).layers[0] == newer.runner_layer
 
 
 def test_package_labels_say_what_is_inside(bench: Bench, engine: FakeEngine, artifact: BuiltFile) -> None:
