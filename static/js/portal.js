@@ -101,7 +101,11 @@
     const dialog = document.getElementById("ask");
     if (!dialog || !dialog.showModal) return window.confirm(form.dataset.confirm) ? form.submit() : undefined;
     dialog.querySelector("#ask-words").textContent = form.dataset.confirm;
-    dialog.querySelector("button[value=yes]").textContent = submitter ? submitter.textContent.trim() : "OK";
+    const yes = dialog.querySelector("button[value=yes]"), no = dialog.querySelector("button[value=no]");
+    no.dataset.usual ??= no.textContent;
+    no.textContent = form.dataset.no ?? no.dataset.usual; // what takes nothing away has a "no" of its own, and no red
+    yes.className = `btn ${form.dataset.no ? "btn-primary" : "btn-outline-danger"}`;
+    yes.textContent = submitter ? submitter.textContent.trim() : "OK";
     dialog.returnValue = "";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;

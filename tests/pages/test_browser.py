@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from releases.models import Application, Build, Outcome, Ref
+from releases.storage import Blobs
 from tests import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -119,6 +122,8 @@ def shop_with_a_past() -> Application:
     Ref.objects.filter(pk=moved.pk).update(
         moved_at=timezone.now(), moved_from=moved.commit, commit=factories.commit("elsewhere")
     )
+    factories.succeeded_build(app, runner="old")
+    factories.prepared("new")  # so its page has all buttons, and names a release on an older runtime
     factories.application("intranet").note_refs_error("The host was not found; check the address in the settings.")
     return app
 
@@ -242,6 +247,27 @@ def test_pages_do_their_work_without_scripts(open_as: Open) -> None:
     page.locator("details.menu > summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_rebase_says_what_will_happen_and_takes_a_no(open_as: Open, settings: Settings, tmp_path: Path) -> None:
+    settings.BLOBS_DIR = tmp_path
+    Blobs(tmp_path).put([b"archive"])
+    release = factories.succeeded_build(factories.application("shop"), artifact_bytes=b"archive", runner="old")
+    factories.prepared("new")
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/builds/1/")
+    dialog = page.locator("dialog")
+    page.get_by_role("button", name="Rebase").click()
+    expect(dialog).to_contain_text("A new build puts the app.tar.gz of #1, as it is, on the newest runtime")
+    dialog.get_by_role("button", name="Not now").click()
+    expect(dialog).to_be_hidden()
+    assert not release.rebases.exists()
+    page.get_by_role("button", name="Rebase").click()
+    dialog.get_by_role("button", name="Rebase").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("#2 · v1.0.0")
+    expect(page.locator("main")).to_contain_text("Rebased from #1")
+    page.get_by_role("button", name="Cancel build").click()
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
