@@ -26,7 +26,8 @@ class MemoryWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join(timeout=5)
+        # Not longer: while a container ends, the engine may keep a last look waiting for a second and more.
+        self._thread.join(timeout=0.1)
 
     def _look(self) -> None:
         while not self._over.is_set():
