@@ -145,10 +145,11 @@ def _moving_of(build: Build) -> dict[str, Any]:
 def weights(build: Build) -> dict[str, Any]:
     """The runtime image against the builder's: the length of its bar, and the bytes that stay behind."""
     if build.image is None or not build.image.builder_size:
-        return {"runtime_width": "0%", "left_behind": 0}
-    share = min(1.0, build.image.size / build.image.builder_size)
+        return {"runtime_width": "0%", "runner_width": "0%", "left_behind": 0}
+    whole = build.image.builder_size
     return {
-        "runtime_width": f"{100 * share:.2f}%",
+        "runtime_width": f"{100 * min(1.0, build.image.size / whole):.2f}%",
+        "runner_width": f"{100 * min(1.0, (build.image.runner_size or 0) / whole):.2f}%",
         "left_behind": max(0, build.image.builder_size - build.image.size),
     }
 
