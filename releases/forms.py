@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Field
 from django.utils.translation import gettext as _
@@ -97,6 +98,8 @@ class ApplicationForm(ApplicationModelForm):
         kwargs["label_suffix"] = ""
         super().__init__(*args, **kwargs)
         self.is_new = self.instance.pk is None
+        if self.is_new:
+            self.initial["stack"] = settings.DEFAULT_STACK
         self.fields["stack"] = forms.ChoiceField(
             label=gettext_lazy("Stack"),
             choices=stack_choices(self.instance.stack),

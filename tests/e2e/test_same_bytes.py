@@ -32,14 +32,14 @@ def unpacked(answer: dict[str, Any]) -> dict[str, bytes]:
 
 
 def test_two_portals_make_the_same_bytes_without_what_they_keep(portal: RunningPortal, tmp_path: Path) -> None:
-    url = repository(portal.repositories, "twice", WHEELS)
-    assert portal.register("twice", url).returncode == 0
-    first, again = release(portal, "twice"), release(portal, "twice", "--no-cache")
+    url = repository(portal.repositories, "same-bytes", WHEELS)
+    assert portal.register("same-bytes", url).returncode == 0
+    first, again = release(portal, "same-bytes"), release(portal, "same-bytes", "--no-cache")
     other = RunningPortal(tmp_path / "home", PORTAL_LOCAL_REPOSITORIES=str(portal.repositories), PORTAL_DEMO="0")
     other.start()
     try:
-        assert other.register("twice", url).returncode == 0
-        elsewhere = release(other, "twice", "--no-cache")
+        assert other.register("same-bytes", url).returncode == 0
+        elsewhere = release(other, "same-bytes", "--no-cache")
     finally:
         assert other.stop() == 0
     docker("image", "rm", "-f", elsewhere["image"]["tag"])
@@ -48,7 +48,7 @@ def test_two_portals_make_the_same_bytes_without_what_they_keep(portal: RunningP
         assert one["artifact"]["sha256"] == first["artifact"]["sha256"]
         assert one["image"]["id"] == first["image"]["id"]
     assert Path(elsewhere["artifact"]["path"]).read_bytes() == Path(first["artifact"]["path"]).read_bytes()
-    log = portal.log(portal.build("twice", again["number"]))
+    log = portal.log(portal.build("same-bytes", again["number"]))
     assert "uv pip install 2 of 2 packages" in log  # it was made, not taken from what is kept
 
 

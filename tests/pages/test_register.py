@@ -43,6 +43,7 @@ def beside(page: str, field: str) -> str:
 def test_register_with_two_facts(manager: Client) -> None:
     page = body(manager.get(NEW))
     assert "<details open" not in re.sub(r"\s+", " ", page)
+    assert re.findall(r'<option value="([^"]*)" selected>', page)[0] == settings.DEFAULT_STACK  # of several
     response = manager.post(NEW, USUAL)
     app = Application.objects.get()
     assert response.headers["Location"] == "/applications/fruit-shop/"
