@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -214,6 +217,18 @@ def repository(folder: Path, name: str, files: Mapping[str, bytes], *, tag: str 
     _git(work, "tag", "-f", "-a", "-m", tag, tag)
     _git(work, "push", "-q", "--force", "origin", "HEAD:main", f"refs/tags/{tag}")
     return f"file://{bare}"
+
+
+def sdist(name: str, setup: bytes) -> bytes:
+    """`<name>-1.0.tar.gz`, a package of one empty module whose setup.py is this one."""
+    buffer = io.BytesIO()
+    about = f"Metadata-Version: 1.0\nName: {name}\nVersion: 1.0\n".encode()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in (("setup.py", setup), (f"{name}.py", b""), ("PKG-INFO", about)):
+            member = tarfile.TarInfo(f"{name}-1.0/{path}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def _git(folder: Path, *arguments: str) -> None:

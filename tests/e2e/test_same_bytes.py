@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.portal import SERVE, RunningPortal, docker, repository
+from tests.e2e.portal import SERVE, RunningPortal, docker, repository, sdist
 
 pytestmark = pytest.mark.engine
 
@@ -121,28 +119,12 @@ setup(name="friendly", version="1.0", py_modules=["friendly"])
 """
 
 
-def sdist() -> bytes:
-    """`friendly-1.0.tar.gz`, whose setup.py writes wherever it can."""
-    buffer = io.BytesIO()
-    files = {
-        "setup.py": SETUP,
-        "friendly.py": b"",
-        "PKG-INFO": b"Metadata-Version: 1.0\nName: friendly\nVersion: 1.0\n",
-    }
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"friendly-1.0/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue(), mtime=0)
-
-
 def test_hostile_package_changes_no_other_environment(portal: RunningPortal) -> None:
     plain = {"app/app.py": SERVE, "requirements.txt": b"itsdangerous==2.2.0\n"}
     hostile = {
         "app/app.py": SERVE,
         "requirements.txt": b"itsdangerous==2.2.0\n./friendly-1.0.tar.gz\n",
-        "friendly-1.0.tar.gz": sdist(),
+        "friendly-1.0.tar.gz": sdist("friendly", SETUP),
     }
     url = repository(portal.repositories, "hostile", hostile)
     repository(portal.repositories, "hostile", plain, tag="v1.0.1")

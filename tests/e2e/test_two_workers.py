@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.portal import SERVE, RunningPortal, eventually, repository
+from tests.e2e.portal import SERVE, RunningPortal, eventually, repository, sdist
 
 pytestmark = pytest.mark.engine
 
@@ -21,17 +18,6 @@ from setuptools import setup
 time.sleep(8)
 setup(name="slow", version="1.0", py_modules=["slow"])
 """
-
-
-def sdist() -> bytes:
-    """`slow-1.0.tar.gz`, which takes its time."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in (("setup.py", SLOW), ("slow.py", b""), ("PKG-INFO", b"Name: slow\nVersion: 1.0\n")):
-            member = tarfile.TarInfo(f"slow-1.0/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def ended(portal: RunningPortal, application: str, number: int) -> dict[str, Any]:
@@ -46,7 +32,7 @@ def test_two_workers_share_what_is_the_same_and_wait_for_nothing_else(tmp_path: 
     portal = RunningPortal(tmp_path / "home", PORTAL_DEMO="0", PORTAL_BUILD_WORKERS="2")
     portal.start()
     try:
-        slow = {"app/app.py": SERVE, "requirements.txt": b"./slow-1.0.tar.gz\n", "slow-1.0.tar.gz": sdist()}
+        slow = {"app/app.py": SERVE, "requirements.txt": b"./slow-1.0.tar.gz\n", "slow-1.0.tar.gz": sdist("slow", SLOW)}
         quick = {"app/app.py": SERVE, "requirements.txt": b"itsdangerous==2.2.0\n"}
         assert portal.register("quick", repository(portal.repositories, "quick", quick)).returncode == 0
         assert portal.register("slow", repository(portal.repositories, "slow", slow)).returncode == 0
