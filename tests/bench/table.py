@@ -91,8 +91,8 @@ def _floor(rows: Sequence[Row]) -> list[str]:
 
 
 def _probes(probes: Mapping[str, Sequence[float]]) -> list[str]:
-    found = ", ".join(f"{name} {_spread(Spread.of(values))} s" for name, values in probes.items())
-    return [f"The probe is off above. It would add, once an image was made: {found}."] if found else []
+    found = ", ".join(f"{name} {_spread(Spread.of(values))}" for name, values in probes.items())
+    return [f"The probe is off above. It would add, seconds: {found}."] if found else []
 
 
 def _sizes(turns: Sequence[Turn]) -> str:

@@ -71,10 +71,12 @@ def test_tables_are_aligned_and_fit_a_terminal() -> None:
     for name in APPLICATIONS:
         turns += [turn(n, 100.0, 1200.0, application=name, case=case) for case in CASES for n in (1, 2)]
     rows = figures.rows(turns)
-    shown = table.text(rows, Measured(turns, {"modern": [1.2, 1.4, 1.3]}), figures.goals(rows, turns))
+    shown = table.text(
+        rows, Measured(turns, {name: [11.2, 14.0, 12.3] for name in APPLICATIONS}), figures.goals(rows, turns)
+    )
     assert max(len(line) for line in shown.splitlines()) <= 120
     assert "modern       source changed" in shown
-    assert "It would add, once an image was made: modern 1.30 (1.20–1.40) s." in shown
+    assert f"It would add, seconds: {', '.join(f'{name} 12.3 (11.2–14.0)' for name in APPLICATIONS)}." in shown
     assert "runtime before the application 36.3 72.6 2.00" in " ".join(shown.split())
     assert "modern, source changed: against the floor" in shown
 
