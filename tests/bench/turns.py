@@ -12,9 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+import requests
+
 from tests.bench import commands
 from tests.bench.applications import ALL, commit
 from tests.bench.click import Clicker
+from tests.bench.commands import BenchFailed
 from tests.bench.figures import Side, Turn
 from tests.bench.floor import Floor, Kept
 from tests.bench.options import Options
@@ -118,6 +122,8 @@ def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
             floor = Floor(folder / "floor", f"{origin.name}/floor:latest")
             yield Bench(options, portal, clicker, origin, floor, say)
             clicker.close()
+    except (psycopg.Error, requests.RequestException) as error:
+        raise BenchFailed(f"The portal that is measured went away ({error}); it said last: {_said(portal)}") from error
     finally:
         with _undisturbed():
             say("Clearing up.")
@@ -125,6 +131,11 @@ def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
             origin.clear()
             commands.quietly("docker", "rmi", "--force", f"{origin.name}/floor:latest")
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _said(portal: RunningPortal) -> str:
+    lines = portal.output.read_text(errors="replace").splitlines() if portal.output.exists() else []
+    return " | ".join(line.strip() for line in lines[-5:] if line.strip()) or "nothing"
 
 
 def _stop(portal: RunningPortal) -> None:
