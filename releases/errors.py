@@ -8,13 +8,31 @@ one sentence for a person: what was wrong, where, and what to do.
 from __future__ import annotations
 
 
+class Sentence(str):
+    """A sentence for a person: as a `str` it is English, for the record and for programs; `pattern` and `facts` are
+    what it was made of, so that a page can say it in the reader's language. Make one with `say`."""
+
+    __slots__ = ("facts", "pattern")
+    pattern: str
+    facts: dict[str, str | int | float]
+
+
+def say(pattern: str, /, **facts: str | int | float) -> Sentence:
+    """`say("%(path)s is missing: add it.", path=path)`: the pattern stands in the catalogues of all languages, so it
+    must be one literal. A fact that is itself a `Sentence` is said in the reader's language too."""
+    sentence = Sentence(pattern % facts if facts else pattern)
+    sentence.pattern, sentence.facts = pattern, facts
+    return sentence
+
+
 class PortalError(Exception):
     """The root of everything that the portal raises on purpose; `str()` of it may be shown to a person."""
 
     @property
     def message(self) -> str:
-        """The sentence for a person."""
-        return str(self)
+        """The sentence for a person; a `Sentence` where it was made by `say`."""
+        said = self.args[0] if self.args else ""
+        return said if isinstance(said, str) else str(self)
 
 
 class InvalidInput(PortalError):
