@@ -86,6 +86,8 @@ BLOBS_DIR = PORTAL_HOME / "blobs"
 LOGS_DIR = PORTAL_HOME / "logs"
 MIRRORS_DIR = PORTAL_HOME / "mirrors"
 TEMP_DIR = PORTAL_HOME / "tmp"
+AUDIT_KEY = place("PORTAL_AUDIT_KEY", PORTAL_HOME / "audit_key")
+AUDIT_CHECKPOINTS = place("PORTAL_AUDIT_CHECKPOINTS", PORTAL_HOME / "audit-checkpoints.jsonl")
 LOCAL_REPOSITORIES = place("PORTAL_LOCAL_REPOSITORIES", PORTAL_HOME / "demo")
 # The address of a unix socket holds 107 bytes: a data folder with a long name has its sockets elsewhere.
 # Not tempfile.gettempdir(): a second terminal with another TMPDIR must find the same sockets.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 
 from releases.errors import BuildFailed, say
 
@@ -25,7 +24,7 @@ def test_an_error_gives_its_sentence_back() -> None:
     assert BuildFailed("As plain text.").message == "As plain text."
 
 
-def test_a_sentence_can_be_copied_and_pickled() -> None:
+def test_a_sentence_can_be_copied() -> None:
     sentence = say("%(path)s is missing.", path="a")
-    for other in (copy.deepcopy(sentence), pickle.loads(pickle.dumps(sentence))):
-        assert (other, other.pattern, other.facts) == (sentence, sentence.pattern, sentence.facts)
+    other = copy.deepcopy(sentence)
+    assert (other, other.pattern, other.facts) == (sentence, sentence.pattern, sentence.facts)

@@ -22,7 +22,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
-from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost
+from releases.audit import checkpoints
+from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError
 from releases.jobs import doorbell, steps, workbench
 from releases.models import (
     Application,
@@ -46,6 +47,7 @@ CANCEL_PATIENCE = timedelta(seconds=6)
 RING_AGAIN_AFTER = timedelta(seconds=10)
 TEMPORARY_SECONDS = 3600.0
 SHUT_DOWN_SECONDS = 10.0
+CHECKPOINT_SECONDS = 300.0
 LOG_DELAY = 0.3
 """Seconds that the engine may take to write down a line which it has stamped with its time."""
 LOST = (
@@ -60,6 +62,7 @@ class Sweeper:
 
     def __init__(self) -> None:
         self._read_until: dict[int, float] = {}
+        self._checkpoint_at = float("-inf")
 
     def tick(self) -> None:
         """Every second. An engine that is away is reported by `sweep`; the next tick tries again."""
@@ -80,6 +83,7 @@ class Sweeper:
         except EngineError as error:
             problem = error.message
         repaired += Blobs(settings.BLOBS_DIR).sweep_temporary(TEMPORARY_SECONDS)
+        self._checkpoint()
         free, total = _disk(settings.PORTAL_HOME)
         Workshop.objects.report(
             engine_answers=not problem,
@@ -90,6 +94,20 @@ class Sweeper:
             repaired=repaired,
         )
         return repaired
+
+    def _checkpoint(self) -> None:
+        """Every five minutes: sign how far the audit trail went, outside the database and in the portal's own log."""
+        if time.monotonic() - self._checkpoint_at < CHECKPOINT_SECONDS:
+            return
+        try:
+            key = checkpoints.own_key(settings.AUDIT_KEY)
+            made = checkpoints.write(settings.AUDIT_CHECKPOINTS, key, settings.PORTAL_INSTANCE)
+        except StorageError as error:
+            logger.error("%s", error)
+            return
+        self._checkpoint_at = time.monotonic()
+        if made is not None:
+            logger.info("audit checkpoint: link %d, sha256 %s, signature %s", made.position, made.hash, made.signature)
 
     # ---- every second -----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from releases.models.build import Build
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
+from releases.models.link import Link
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
@@ -26,6 +27,7 @@ __all__ = [
     "Environment",
     "Event",
     "Image",
+    "Link",
     "Outcome",
     "Package",
     "Preparation",

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Event, Preparation, Preview, Ref, Step, Workshop
+from releases.models import Application, Artifact, Build, Event, Link, Preparation, Preview, Ref, Step, Workshop
 from releases.specs import Limits
 from tests import factories
 from tests.models.rows import image
@@ -36,6 +36,15 @@ def preview(**fields: Any) -> Preview:
 
 def preparation(**fields: Any) -> Preparation:
     return Preparation.objects.create(**{"stack": "python3.13-uwsgi", "digest": HEX, **fields})
+
+
+def link() -> Link:
+    """Made by the database, as the transaction commits."""
+    Event.objects.record("application.registered", application=factories.application())
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    return Link.objects.latest("position")
 
 
 def ref() -> Ref:
@@ -238,7 +247,7 @@ def test_an_application_with_builds_cannot_be_deleted() -> None:
 def one_of_each() -> dict[type[models.Model], models.Model]:
     rows: list[models.Model] = [*final_rows().values()]
     build = next(row for row in rows if isinstance(row, Build))
-    rows += [build.application, ref(), preview(), preparation(), workshop(), step()]
+    rows += [build.application, ref(), preview(), preparation(), workshop(), step(), link()]
     return {type(row): row for row in rows}
 
 
