@@ -88,6 +88,33 @@ class Blobs:
             self.path(sha256).unlink()
         return False
 
+    def digests(self, after: str = "") -> Iterator[str]:
+        """The names of all kept files, in their order, from `after` (not included) on."""
+        for folder in sorted((self.root / "sha256").glob("[0-9a-f][0-9a-f]")):
+            if folder.name >= after[:2]:
+                names = sorted(path.name for path in folder.iterdir() if _DIGEST.fullmatch(path.name))
+                yield from (name for name in names if name > after)
+
+    def inspect(self, sha256: str) -> int | None:
+        """Read the whole file: its bytes, or None when it is not what its name says, or cannot be read."""
+        try:
+            with self.open(sha256) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                    return os.fstat(file.fileno()).st_size
+        except (StorageError, OSError):
+            return None
+        return None
+
+    def set_aside(self, sha256: str) -> bool:
+        """Move a damaged file to `damaged/`, so that the right bytes can be kept again. False when it is gone."""
+        aside = self.root / "damaged"
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            self.path(sha256).replace(aside / sha256)
+        except OSError:
+            return False
+        return True
+
     def size(self, sha256: str) -> int:
         """Bytes on the disk. Raises `StorageError` when there is no such file."""
         with self.open(sha256) as file:

@@ -20,6 +20,7 @@ WORDS = {
     "artifact.taken_over": gettext_lazy("took app.tar.gz over as it is"),
     "artifact.downloaded": gettext_lazy("downloaded app.tar.gz"),
     "artifact.damaged": gettext_lazy("found the kept app.tar.gz damaged or missing"),
+    "blob.damaged": gettext_lazy("found a kept part damaged, and set it aside"),
     "image.made": gettext_lazy("made the runtime image"),
     "image.made_again": gettext_lazy("put the lost runtime image together again"),
     "preview.asked": gettext_lazy("asked for a preview"),

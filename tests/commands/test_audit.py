@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from releases.models import Link
+from releases.models import Build, Link
+from releases.storage import Blobs
 from tests import factories
 from tests.audit.conftest import execute, hang_on, past_the_guards
 from tests.commands.conftest import Run
@@ -76,3 +77,19 @@ def test_a_key_that_is_none(run: Run, home: Path) -> None:
     said = run("audit", "key")
     assert said.code == 1
     assert "The key of the audit trail" in said.err
+
+
+def test_scrub_names_what_is_missing_and_what_is_damaged(run: Run, settings: Settings, home: Path) -> None:
+    settings.BLOBS_DIR = home / "blobs"
+    blobs = Blobs(settings.BLOBS_DIR)
+    build = factories.succeeded_build(artifact_bytes=b"bytes")
+    first = Build.objects.exclude(pk=build.pk).get()
+    assert first.artifact is not None
+    kept = blobs.put([b"bytes"])
+    assert f"{first.artifact.sha256} is missing" in run("audit", "scrub").out
+    blobs.path(kept.sha256).chmod(0o644)
+    blobs.path(kept.sha256).write_bytes(b"bytez")
+    said = run("audit", "scrub", "--json")
+    assert said.code == 1
+    facts = json.loads(said.out)
+    assert (facts["damaged"], facts["missing"]) == ([kept.sha256], [first.artifact.sha256])

@@ -10,15 +10,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from releases.audit import chain, checkpoints
+from releases.audit import chain, checkpoints, scrub
 from releases.errors import StorageError
 from releases.management.plain import FAILED, PlainCommand
+from releases.storage import Blobs
 
 MOST_TOLD = 20
 
 
 class Command(PlainCommand):
-    help = "Verify the audit trail. Exits 0: whole, 1: something is wrong (the first bad row is named), 2: bad input."
+    help = "Verify the audit trail and the kept files. Exits 0: whole, 1: something is wrong and named, 2: bad input."
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
@@ -26,6 +27,8 @@ class Command(PlainCommand):
         verify.add_argument("--checkpoints", type=Path, help="a copy that was kept elsewhere, instead of the portal's")
         verify.add_argument("--key", type=Path, help="the public key that was kept elsewhere (PEM)")
         verify.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
+        whole = what.add_parser("scrub", help="read every kept file and hold it against its sha256")
+        whole.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
         what.add_parser("checkpoint", help="sign how far the chain goes now, and print it")
         what.add_parser("key", help="print the public key that checkpoints are verified with")
 
@@ -41,6 +44,14 @@ class Command(PlainCommand):
         links = chain.head()[0]
         self.stdout.write(as_json(found, links, len(known)) if json else as_text(found, links, len(known)))
         if found:
+            sys.exit(FAILED)
+
+    def scrub(self, *, json: bool, **_options: Any) -> None:
+        blobs = Blobs(settings.BLOBS_DIR)
+        done = scrub.scrub(blobs)
+        gone = [artifact.sha256 for artifact in scrub.missing(blobs) if artifact.sha256 not in done.damaged]
+        self.stdout.write(scrubbed_as_json(done, gone) if json else scrubbed_as_text(done, gone))
+        if done.damaged or gone:
             sys.exit(FAILED)
 
     def checkpoint(self, **_options: Any) -> None:
@@ -74,3 +85,15 @@ def as_text(found: list[chain.Finding], links: int, vouched_for: int) -> str:
 def as_json(found: list[chain.Finding], links: int, vouched_for: int) -> str:
     facts = [{"position": one.position, "event": one.event, "sentence": str(one.sentence)} for one in found]
     return json.dumps({"ok": not found, "links": links, "checkpoints": vouched_for, "findings": facts}, indent=2)
+
+
+def scrubbed_as_text(done: scrub.Scrubbed, gone: list[str]) -> str:
+    if not done.damaged and not gone:
+        return f"Every kept file is what its record says: {done.files} files, {done.bytes / 1e6:.1f} MB."
+    damaged = [f"{digest} is damaged; it was set aside: press Rebuild on a release of it." for digest in done.damaged]
+    return "\n".join([*damaged, *(f"{digest} is missing: press Rebuild on a release of it." for digest in gone)])
+
+
+def scrubbed_as_json(done: scrub.Scrubbed, gone: list[str]) -> str:
+    facts = {"files": done.files, "bytes": done.bytes, "damaged": done.damaged, "missing": gone}
+    return json.dumps({"ok": not done.damaged and not gone, **facts}, indent=2)
