@@ -1,10 +1,11 @@
-"""What `./run` hands over to: `python -m portal [--no-install] [manage|check|test] …`."""
+"""What `./run` hands over to: `python -m portal [--no-install] [manage|restore|check|test] …`."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -31,6 +32,10 @@ def run(command: str, rest: Sequence[str], *, may_install: bool) -> int:
         from portal.serve import serve
 
         return serve(may_install=may_install)
+    if command == "restore" and len(rest) == 1:
+        from portal.serve import restore
+
+        return restore(Path(rest[0]).absolute())
     if command in ("check", "test"):
         from portal import checks
 

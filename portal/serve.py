@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import django
 from django.conf import settings
@@ -42,6 +43,31 @@ def serve(*, may_install: bool) -> int:
             )
     say("Stopped, with its database and its queue. The container engine goes on: others may use it.")
     return 0
+
+
+def restore(folder: Path) -> int:
+    """Put a backup into an empty data folder, and hold it against its own records; the exit status."""
+    home = settings.PORTAL_HOME
+    django.setup()
+    from portal import backup  # only now: it needs the models
+
+    listed = backup.read(folder)
+    with places.locked(home):
+        places.make_run_dir(settings.RUN_DIR)
+        with Supervisor(str(home), drain_seconds=0) as supervisor:
+            if not settings.GIVEN_DATABASE_URL:
+                supervisor.add(postgres.private_server(home, settings.RUN_DIR))
+            postgres.await_answer(settings.DATABASE_URL, lambda: all(child.alive for child in supervisor.children))
+            backup.restore(folder, listed)
+            say(f"Restored {len(listed['files'])} files and the database of {listed['made_at']}; verifying.")
+            # In a process of its own: the keys of the backup are this portal's from now on.
+            codes = [
+                subprocess.run([*MANAGE, *arguments], stdin=subprocess.DEVNULL, check=False).returncode
+                for arguments in (("migrate", "--verbosity=0"), ("audit", "verify"), ("audit", "scrub"))
+            ]
+    if not any(codes):
+        say("The portal is restored: ./run starts it.")
+    return 1 if any(codes) else 0
 
 
 def _workshop(*, may_install: bool) -> str:

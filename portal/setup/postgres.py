@@ -56,6 +56,11 @@ def private_server(home: Path, run_dir: Path, *, durable: bool = True) -> Servic
     )
 
 
+def client(program: str) -> Path:
+    """A program of PostgreSQL's own, such as `pg_dump`, of the version that this portal brings."""
+    return _binaries() / program
+
+
 def await_answer(url: str, alive: Callable[[], bool], *, patience: float = PATIENCE) -> None:
     """Until the server at `url` takes connections; makes the private server's database; raises `SetupFailed`."""
     deadline = time.monotonic() + patience
