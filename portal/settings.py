@@ -10,6 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -170,6 +171,7 @@ STACK_DIRS = (
 DEFAULT_STACK = "python3.13-uwsgi"
 PREVIEW_SECONDS = int(number("PORTAL_PREVIEW_SECONDS", 1800))
 LOG_LIMIT_BYTES = int(number("PORTAL_LOG_MB", 20)) * MIB
+BUILDS_PER_MINUTE = int(number("PORTAL_BUILDS_PER_MINUTE", 60))
 LEASE_SECONDS = 30
 SWEEP_SECONDS = 15
 
@@ -206,6 +208,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "django_rq",
+    "axes",
     "releases",
 ]
 MIDDLEWARE = [
@@ -219,6 +222,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last: it turns a refused sign-in into its page
 ]
 TEMPLATES = [
     {
@@ -240,6 +244,21 @@ TEMPLATES = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
+PASSWORD_HASHERS = [
+    # Argon2id; passwords that were kept otherwise are hashed anew when their owner signs in.
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = int(number("PORTAL_SIGN_IN_FAILURES", 20))
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# By address alone: a name that could be locked would let anybody lock a release manager out.
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "releases.views.door.address_of"
+AXES_LOCKOUT_CALLABLE = "releases.views.door.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who signed in stands in the session; the audit trail says what was done
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -250,6 +269,13 @@ CSRF_COOKIE_NAME = f"portal_csrf_{PORTAL_INSTANCE}"
 # Behind a TLS proxy, which must set X-Forwarded-Proto itself and not pass on what a browser sent.
 HTTPS = flag("PORTAL_HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from beside the proxy, without TLS
+SECURE_HSTS_SECONDS = int(number("PORTAL_HSTS_SECONDS", 31_536_000, least=0)) if HTTPS else 0
+# The portal is one host: whether the domain's other hosts have TLS is not its to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

@@ -7,6 +7,7 @@ stands beside.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from releases import git
-from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError
+from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError, say
 from releases.jobs import doorbell
 from releases.models import Actor, AnewChoices, Application, Build, Event, Preparation, Preview, Ref, rebasable
 from releases.specs import Anew
@@ -248,7 +249,19 @@ def queue_answers() -> bool:
     return doorbell.answers()
 
 
+def _check_pace(by: Actor) -> None:
+    """What one person may ask for in a minute: a script in somebody's browser must not fill the queue for all."""
+    if by is None:
+        return
+    asked = Build.objects.filter(requested_by_id=by.pk, created_at__gt=Now() - timedelta(minutes=1)).count()
+    if asked >= settings.BUILDS_PER_MINUTE:
+        raise InvalidInput(
+            say("You have asked for %(n)s builds within a minute, the most that are taken: wait a moment.", n=asked)
+        )
+
+
 def _request(application: Application, same: Mapping[str, Any], *, by: Actor, **asked: Any) -> Build:
+    _check_pace(by)
     frozen = {"limits": application.limits(settings.BUILD_LIMITS).as_json(), **same, **asked}
     try:
         with transaction.atomic():
