@@ -321,5 +321,8 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        "axes": {"level": "ERROR"},  # it tells each count; Django's own log has what was refused
+        "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
 }

@@ -5,7 +5,7 @@ An application is changed through the same actions as on the pages, so that the 
 
 from releases.admin.application import ApplicationAdmin, RefAdmin
 from releases.admin.build import ArtifactAdmin, BuildAdmin, EnvironmentAdmin, ImageAdmin, PackageAdmin, StepAdmin
-from releases.admin.record import EventAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
+from releases.admin.record import EventAdmin, LinkAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
 
 __all__ = [
     "ApplicationAdmin",
@@ -14,6 +14,7 @@ __all__ = [
     "EnvironmentAdmin",
     "EventAdmin",
     "ImageAdmin",
+    "LinkAdmin",
     "PackageAdmin",
     "PreparationAdmin",
     "PreviewAdmin",

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from releases.admin.columns import computed, link, megabytes, names_of_environment, short
 from releases.admin.rules import History
-from releases.models import Event, Preparation, Preview, Workshop
+from releases.models import Event, Link, Preparation, Preview, Workshop
 
 
 @admin.register(Preview)
@@ -65,6 +65,13 @@ class EventAdmin(History):
     @admin.display(description=gettext_lazy("who"), ordering="actor_name")
     def who(self, event: Event) -> str:
         return event.actor_name or _("the portal")
+
+
+@admin.register(Link)
+class LinkAdmin(History):
+    list_display = ("position", link("event", gettext_lazy("event")), short("hash", gettext_lazy("hash")), "record")
+    list_select_related = ("event",)
+    search_fields = ("hash__startswith", "record__startswith")
 
 
 @admin.register(Workshop)
