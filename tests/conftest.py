@@ -6,7 +6,10 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from portal.words import compile_catalogues
 from tests import factories
+
+compile_catalogues()  # as ./run does; before Django reads them
 
 
 @pytest.fixture

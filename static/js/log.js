@@ -30,9 +30,13 @@
     return svg;
   };
 
+  const tongue = document.documentElement.lang;
+  const number = (value, places = 0) =>
+    value.toLocaleString(tongue, { minimumFractionDigits: places, maximumFractionDigits: places });
+
   const seconds = (value) => {
     if (!Number.isFinite(value)) return "";
-    if (value < 59.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
+    if (value < 59.95) return `${number(value, value < 0.995 ? 2 : 1)} s`;
     return `${Math.floor(Math.round(value) / 60)} min ${Math.round(value) % 60} s`;
   };
 
@@ -377,8 +381,8 @@
     }
 
     count() {
-      const place = this.at < 0 ? "" : `${this.at + 1} / `;
-      return `${place}${this.found.length.toLocaleString()}`;
+      const place = this.at < 0 ? "" : `${number(this.at + 1)} / `;
+      return `${place}${number(this.found.length)}`;
     }
 
     say(text) { this.status.textContent = text; }
