@@ -44,6 +44,7 @@ from releases.pipeline.checkout import check_out
 from releases.pipeline.collect import collect
 from releases.pipeline.prepare import known, prepare
 from releases.pipeline.probe import ProbeFailed, probe
+from releases.sentences import changed, columns
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, Mask, log_path, secret_values
@@ -59,7 +60,7 @@ def run_build(build_id: int) -> None:
     with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
-        _end_in_time(build, outcome, Mask(secret_values(build.environment))(message), log)
+        _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
 
 
 def _end_in_time(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:
@@ -249,7 +250,7 @@ def _keep_probe(build: Build, result: ProbeResult) -> None:
         probe_seconds=result.seconds if result.status else None,
         probe_memory=result.memory or None,
         probe_body=hide(result.body),
-        probe_message=hide(result.message)[:500],
+        **columns("probe_message", changed(result.message, hide), most=500),
     )
 
 

@@ -19,6 +19,7 @@ from releases.models import Application, Preparation, Preview, PreviewState, Ref
 from releases.pipeline import probe
 from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
+from releases.sentences import changed
 from releases.specs import Anew, NeverStop, ProbeResult
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, Mask, preparation_log_path, secret_values
@@ -51,14 +52,14 @@ def start_preview(preview_id: int) -> None:
         engine = bench.engine
         result = _boot(bench, preview)
         if not result.status:
-            raise BuildFailed(hide(result.message))
+            raise BuildFailed(changed(result.message, hide))
         address = engine.address(preview.container, stacks.load(preview.build.stack).port)
         preview.mark_running(
             address=f"http://{address}",
             status=result.status,
             seconds=result.seconds,
             body=hide(result.body),
-            message=hide(result.message),
+            message=changed(result.message, hide),
         )
     except IllegalTransition:
         logger.info("Preview %s was stopped while it started", preview.pk)

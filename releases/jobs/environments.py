@@ -11,6 +11,7 @@ from releases.models import Build, Environment, Package, StepName
 from releases.pipeline.bench import Bench, alone
 from releases.pipeline.produce import Produced, produce
 from releases.pipeline.requirements import inputs_digest
+from releases.sentences import columns
 from releases.specs import KeptEnvironment, Locked, Part, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter
@@ -95,7 +96,7 @@ def keep_environment(build: Build, row: Environment, note: str) -> None:
             Package(build=build, name=found.name, version=found.version, sha256=found.sha256, filename=found.filename)
             for found in row.locked()
         )
-    build.note(kept_environment=row, environment_note=note[:300])
+    build.note(kept_environment=row, **columns("environment_note", note, most=300))
 
 
 def _what_changed(build: Build, made: Produced) -> str:

@@ -29,6 +29,7 @@ from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.sentences import columns
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
 FROZEN = (
@@ -96,6 +97,7 @@ class Build(models.Model):
     state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.QUEUED)
     outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
     message = models.CharField(_("message"), max_length=2000, blank=True)
+    message_said = models.JSONField(null=True, blank=True, editable=False)
 
     # what was asked, frozen
     ref = models.CharField(_("ref"), max_length=255)
@@ -150,6 +152,7 @@ class Build(models.Model):
         blank=True,
         help_text=_("Whether it was reused or made, and what changed."),
     )
+    environment_note_said = models.JSONField(null=True, blank=True, editable=False)
 
     # what was made
     artifact = models.ForeignKey(
@@ -163,6 +166,7 @@ class Build(models.Model):
     probe_memory = models.PositiveBigIntegerField(_("probe: bytes of memory"), null=True, blank=True)
     probe_body = models.TextField(_("probe: what was answered"), blank=True)
     probe_message = models.CharField(_("probe: in words"), max_length=500, blank=True)
+    probe_message_said = models.JSONField(null=True, blank=True, editable=False)
 
     # who is at it
     job_id = models.UUIDField(_("job"), default=uuid.uuid4, unique=True, editable=False)
@@ -399,7 +403,7 @@ class Build(models.Model):
         self.state = to
 
     def _end(self, outcome: Outcome, message: str, come_from: tuple[State, ...], by: Actor = None) -> None:
-        facts = {"state": State.FINISHED, "outcome": outcome, "message": message[:2000]}
+        facts = {"state": State.FINISHED, "outcome": outcome, **columns("message", message, most=2000)}
         with transaction.atomic():
             mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=come_from)
             if not mine.update(**facts, finished_at=Now(), lease_until=None):
