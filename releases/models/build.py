@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from releases.errors import IllegalTransition, LeaseLost
+from releases.errors import IllegalTransition, LeaseLost, say
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import SHA256, Artifact
 from releases.models.checks import known
@@ -328,7 +328,9 @@ class Build(models.Model):
         """Hold the lease for another span and say where the build is now; raises `LeaseLost` when it is not ours."""
         mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
         if not mine.update(lease_until=_lease()):
-            raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
+            raise LeaseLost(
+                say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
+            )
         return State(Build.objects.values_list("state", flat=True).get(pk=self.pk))
 
     @contextmanager
@@ -337,7 +339,9 @@ class Build(models.Model):
         with transaction.atomic():
             mine = Build.objects.select_for_update().filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
             if not mine.exists():
-                raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
+                raise LeaseLost(
+                    say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
+                )
             yield
 
     def note(self, **facts: Any) -> None:
@@ -362,7 +366,7 @@ class Build(models.Model):
     def mark_ended(self, outcome: Outcome, message: str) -> None:
         """Every other end of a build that this attempt owns."""
         if outcome == Outcome.SUCCEEDED:
-            raise IllegalTransition("A build succeeds through mark_succeeded alone.")
+            raise IllegalTransition(say("A build succeeds through mark_succeeded alone."))
         self._end(outcome, message, come_from=LEASED)
 
     # ---- verbs of a person and of the sweeper ---------------------------------------------------------
@@ -372,14 +376,19 @@ class Build(models.Model):
         with transaction.atomic():
             now = Build.objects.select_for_update().get(pk=self.pk)
             if now.state == State.QUEUED:
-                name = by.get_username() if by is not None else "the portal"
-                now._end(Outcome.CANCELLED, f"Cancelled by {name} before a worker took it up.", (State.QUEUED,), by=by)
+                name = by.get_username() if by is not None else say("the portal")
+                message = say("Cancelled by %(name)s before a worker took it up.", name=name)
+                now._end(Outcome.CANCELLED, message, (State.QUEUED,), by=by)
             elif now.state in WORKING:
                 Build.objects.filter(pk=self.pk).update(state=State.CANCELLING, cancel_asked_at=Now())
                 Event.objects.record("build.cancel_asked", by=by, build=self)
             else:
                 raise IllegalTransition(
-                    f"Build {self} is {now.get_standing_display().lower()}: there is nothing to cancel."
+                    say(
+                        "Build %(build)s is %(standing)s: there is nothing to cancel.",
+                        build=self,
+                        standing=now.get_standing_display().lower(),
+                    )
                 )
         self.refresh_from_db()
 
@@ -391,7 +400,8 @@ class Build(models.Model):
                 return False
             cancelled = lost.state == State.CANCELLING
             outcome = Outcome.CANCELLED if cancelled else Outcome.WORKER_LOST
-            lost._end(outcome, "Cancelled; its worker was gone by then." if cancelled else message, come_from=LEASED)
+            gone = say("Cancelled; its worker was gone by then.")
+            lost._end(outcome, gone if cancelled else message, come_from=LEASED)
         return True
 
     # ---- inside ---------------------------------------------------------------------------------------
@@ -419,8 +429,12 @@ class Build(models.Model):
     def _refuse(self, to: State) -> None:
         now = Build.objects.get(pk=self.pk)
         if now.attempt != self.attempt or now.is_finished:
-            raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
-        raise IllegalTransition(f"Build {self} cannot become {to.value} while it is {now.state}.")
+            raise LeaseLost(
+                say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
+            )
+        raise IllegalTransition(
+            say("Build %(build)s cannot become %(to)s while it is %(state)s.", build=self, to=to.value, state=now.state)
+        )
 
     def _remember(self, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():

@@ -163,7 +163,7 @@ class Preparation(models.Model):
     def renew_lease(self) -> None:
         running = Preparation.objects.filter(pk=self.pk, state=PreparationState.RUNNING)
         if not running.update(lease_until=_lease()):
-            raise IllegalTransition(f"The preparation of {self} is no longer running.")
+            raise IllegalTransition(say("The preparation of %(stack)s is no longer running.", stack=self))
 
     def mark_succeeded(self, images: StackImages, message: str) -> None:
         self._end(
@@ -184,7 +184,7 @@ class Preparation(models.Model):
         with transaction.atomic():
             live = Preparation.objects.filter(pk=self.pk, state__in=LIVE)
             if not live.update(state=to, finished_at=Now(), lease_until=None, **facts):
-                raise IllegalTransition(f"The preparation of {self} is over.")
+                raise IllegalTransition(say("The preparation of %(stack)s is over.", stack=self))
             Event.objects.record(
                 f"stack.{to.value}", data={"stack": self.stack, "digest": self.digest, "message": message[:1000]}
             )

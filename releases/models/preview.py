@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from releases.errors import IllegalTransition
+from releases.errors import IllegalTransition, say
 from releases.models.build import Build
 from releases.models.checks import known
 from releases.models.event import Actor, Event
@@ -125,6 +125,10 @@ class Preview(models.Model):
         if not Preview.objects.filter(pk=self.pk, state__in=come_from).update(state=to, **facts):
             now = Preview.objects.get(pk=self.pk)
             raise IllegalTransition(
-                f"The preview is {now.get_state_display().lower()} and cannot become {to.label.lower()}."
+                say(
+                    "The preview is %(state)s and cannot become %(wanted)s.",
+                    state=now.get_state_display().lower(),
+                    wanted=to.label.lower(),
+                )
             )
         self.refresh_from_db()
