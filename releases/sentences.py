@@ -58,6 +58,11 @@ def restored(text: str, made_of: list[Any] | None) -> str:
     return sentence if sentence == text else text
 
 
+def sentence_of(row: object, name: str) -> str:
+    """What a row says in one of its columns, in the language of whoever reads."""
+    return told(restored(getattr(row, name), getattr(row, f"{name}_said", None)))
+
+
 def changed(text: str, change: Callable[[str], str]) -> str:
     """The text after `change`, such as the masking of secrets; still a sentence where changed facts give the same."""
     wanted = change(str(text))

@@ -33,6 +33,7 @@
   const tongue = document.documentElement.lang;
   const number = (value, places = 0) =>
     value.toLocaleString(tongue, { minimumFractionDigits: places, maximumFractionDigits: places });
+  const comma = number(0.5, 1)[1];
 
   const seconds = (value) => {
     if (!Number.isFinite(value)) return "";
@@ -205,7 +206,7 @@
       row.id = `L${number}`;
       const words = element("span");
       this.plain.push(paint(text, words));
-      row.append(element("b", "n", number), element("i", "", at.toFixed(2)), words);
+      row.append(element("b", "n", number), element("i", "", at.toFixed(2).replace(".", comma)), words);
       if (!this.chunk || this.chunk.count >= CHUNK) this.newChunk();
       this.chunk.fragment.append(row);
       this.chunk.count += 1;
