@@ -57,7 +57,7 @@ def sources() -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((ROOT / "releases").rglob("*.py")):
         inside = path.relative_to(ROOT / "releases").parts
         if "migrations" not in inside and not (inside[0] == "stacks" and len(inside) > 2):
-            yield path, {**GETTEXT, "say": None, "say_many": (1, 2)}
+            yield path, {**GETTEXT, "say": None, "say_many": (1, 2), "heard": None}
     for path in sorted((ROOT / "portal").rglob("*.py")):  # its own `say` is for the terminal
         yield path, GETTEXT
     for path in sorted((ROOT / "templates").rglob("*.*")):

@@ -33,16 +33,9 @@ from releases.sentences import columns
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
 FROZEN = (
-    "repository",
-    "directory",
-    "module",
-    "callable",
-    "requirements",
-    "probe_path",
-    "probe_policy",
-    "environment",
-    "stack",
-)
+    "repository", "directory", "module", "callable", "requirements",
+    "probe_path", "probe_policy", "environment", "stack",
+)  # fmt: skip
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
 
 
@@ -147,11 +140,9 @@ class Build(models.Model):
         "Environment", models.PROTECT, null=True, blank=True, related_name="builds", verbose_name=_("kept environment")
     )
     environment_note = models.CharField(
-        _("how the environment came about"),
-        max_length=300,
-        blank=True,
+        _("how the environment came about"), max_length=300, blank=True,
         help_text=_("Whether it was reused or made, and what changed."),
-    )
+    )  # fmt: skip
     environment_note_said = models.JSONField(null=True, blank=True, editable=False)
 
     # what was made
@@ -200,9 +191,7 @@ class Build(models.Model):
                 name="build_one_active_per_commit",
             ),
             models.UniqueConstraint(
-                fields=["application", "ref", "stack"],
-                condition=~Q(state="finished"),
-                name="build_one_active_per_ref",
+                fields=["application", "ref", "stack"], condition=~Q(state="finished"), name="build_one_active_per_ref"
             ),
             models.CheckConstraint(
                 condition=Q(state="finished", finished_at__isnull=False)
@@ -328,9 +317,7 @@ class Build(models.Model):
         """Hold the lease for another span and say where the build is now; raises `LeaseLost` when it is not ours."""
         mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
         if not mine.update(lease_until=_lease()):
-            raise LeaseLost(
-                say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
-            )
+            raise self._lost()
         return State(Build.objects.values_list("state", flat=True).get(pk=self.pk))
 
     @contextmanager
@@ -339,9 +326,7 @@ class Build(models.Model):
         with transaction.atomic():
             mine = Build.objects.select_for_update().filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
             if not mine.exists():
-                raise LeaseLost(
-                    say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
-                )
+                raise self._lost()
             yield
 
     def note(self, **facts: Any) -> None:
@@ -383,12 +368,9 @@ class Build(models.Model):
                 Build.objects.filter(pk=self.pk).update(state=State.CANCELLING, cancel_asked_at=Now())
                 Event.objects.record("build.cancel_asked", by=by, build=self)
             else:
+                over = now.get_standing_display().lower()
                 raise IllegalTransition(
-                    say(
-                        "Build %(build)s is %(standing)s: there is nothing to cancel.",
-                        build=self,
-                        standing=now.get_standing_display().lower(),
-                    )
+                    say("Build %(build)s is %(standing)s: there is nothing to cancel.", build=self, standing=over)
                 )
         self.refresh_from_db()
 
@@ -426,12 +408,15 @@ class Build(models.Model):
             )
         self.refresh_from_db()
 
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
+        )
+
     def _refuse(self, to: State) -> None:
         now = Build.objects.get(pk=self.pk)
         if now.attempt != self.attempt or now.is_finished:
-            raise LeaseLost(
-                say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
-            )
+            raise self._lost()
         raise IllegalTransition(
             say("Build %(build)s cannot become %(to)s while it is %(state)s.", build=self, to=to.value, state=now.state)
         )

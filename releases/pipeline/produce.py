@@ -30,6 +30,7 @@ from releases.errors import (
     say,
 )
 from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
 from releases.pipeline.sheets import sheets_of
@@ -298,7 +299,7 @@ def _sentence(lines: deque[str]) -> str:
     plain = [line for line in plain if line]
     if not plain:
         return say("The builder ended without a word: look whether its image can run at all, by the stack's page.")
-    last = plain[-1]
+    last = recognised(plain[-1])
     wanted = (
         "ERROR: No matching distribution",
         "ERROR: Could not find a version",
