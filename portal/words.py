@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -75,6 +76,10 @@ def gathered() -> Catalog:
         where = path.relative_to(ROOT).as_posix()
         for line, message, comments, context in extract("python", BytesIO(text.encode()), keywords):
             found.add(message, locations=[(where, line)], auto_comments=comments, context=context)
+    for path in sorted((ROOT / "releases" / "stacks").glob("*/stack.toml")):  # what a stack says of itself
+        about = tomllib.loads(path.read_text())
+        for name in ("title", "description"):
+            found.add(about[name], locations=[(path.relative_to(ROOT).as_posix(), 1)])
     return found
 
 

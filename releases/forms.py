@@ -164,7 +164,7 @@ def stack_choices(current: str = "") -> list[tuple[str, str]]:
         known = []
     for name in known:
         try:
-            choices.append((name, f"{stacks.load(name).title} ({name})"))
+            choices.append((name, f"{_(stacks.load(name).title)} ({name})"))
         except StackError:  # its own page says what is wrong with it
             continue
     if current and current not in dict(choices):
