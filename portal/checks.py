@@ -25,6 +25,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "templates": (PYTHON, "-m", "djlint", "--quiet", "--lint", "templates"),
     # It warns that no database answers; it compares models with files, and needs none.
     "migrations": (PYTHON, "-W", "ignore::RuntimeWarning", "manage.py", "makemigrations", "--check", "--dry-run"),
+    "words": (PYTHON, "-m", "portal.words", "--check"),
     "floors": (PYTHON, "-c", "import importlinter.cli as c; c.lint_imports_command(['--no-cache'])"),
 }
 

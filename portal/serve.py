@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.db import connections
 
+from portal import words
 from portal.setup import SetupFailed, base_image, engine, packages, places, postgres, redis_server, say
 from portal.supervisor import Service, Supervisor, kill_marked
 
@@ -110,6 +111,7 @@ def _records() -> None:
 
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
+    _catalogues()
     people.ensure(admin_password=settings.ADMIN_PASSWORD, manager_password=settings.MANAGER_PASSWORD)
     connections.close_all()
     offered = settings.PORTAL_HOME / "demo-offered"
@@ -117,6 +119,14 @@ def _records() -> None:
         say("Registering the demo application, fruit-shop.")
         if subprocess.run([*MANAGE, "demo"], stdin=subprocess.DEVNULL, check=False).returncode == 0:
             offered.touch()
+
+
+def _catalogues() -> None:
+    """What the web server reads when it starts. Without it all is said in English, which is no reason not to start."""
+    try:
+        words.compile_catalogues()
+    except OSError as error:
+        say(f"{error.filename} cannot be written ({error.strerror}), so the pages speak English alone: allow it.")
 
 
 def _services() -> Iterator[Service]:

@@ -60,7 +60,9 @@ def register_application(*, by: Actor, name: str, repository: str, **fields: Any
         with transaction.atomic():
             application.save()
     except IntegrityError as error:  # another hand was quicker since the check
-        raise InvalidInput(f"An application named {name} is registered already.", field="name") from error
+        raise InvalidInput(
+            say("An application named %(name)s is registered already.", name=name), field="name"
+        ) from error
     Event.objects.record("application.registered", by=by, application=application, data=_as_set(application))
     refresh_refs(application, by=by)
     return application
@@ -85,7 +87,11 @@ def check_application(application: Application) -> None:
     """Everything that can be said of an application without asking its repository."""
     if application.name in NAMES_OF_DOORS:
         raise InvalidInput(
-            f"“{application.name}” is an address of the portal itself: choose another name.", field="name"
+            say(
+                "“%(application)s” is an address of the portal itself: choose another name.",
+                application=application.name,
+            ),
+            field="name",
         )
     application.repository = git.check_repository(
         application.repository.strip(), protocols=settings.GIT_PROTOCOLS, local_root=settings.LOCAL_REPOSITORIES
@@ -93,7 +99,7 @@ def check_application(application: Application) -> None:
     try:
         stacks.load(application.stack)
     except StackError as error:
-        raise InvalidInput(str(error), field="stack") from error
+        raise InvalidInput(error.message, field="stack") from error
     application.environment = check_environment(application.environment)
     application.full_clean()
 
@@ -101,17 +107,21 @@ def check_application(application: Application) -> None:
 def check_environment(environment: Mapping[str, Any]) -> dict[str, str]:
     """Names as a shell takes them, values of text that the database can hold; raises `InvalidInput`."""
     if not isinstance(environment, Mapping):
-        raise InvalidInput('Write the environment as an object such as {"NAME": "value"}.', field="environment")
+        raise InvalidInput(say('Write the environment as an object such as {"NAME": "value"}.'), field="environment")
     checked = {}
     for name, value in environment.items():
         if not name.isascii() or not name.replace("_", "a").isalnum() or name[0].isdigit():
             raise InvalidInput(
-                f"“{name[:60]}” is no name for an environment variable: use letters, digits and underscores.",
+                say(
+                    "“%(name)s” is no name for an environment variable: use letters, digits and underscores.",
+                    name=name[:60],
+                ),
                 field="environment",
             )
         if not isinstance(value, str) or not _fits_the_database(value) or len(value) > 8192:
             raise InvalidInput(
-                f"The value of {name} must be plain text of at most 8,192 characters.", field="environment"
+                say("The value of %(name)s must be plain text of at most 8,192 characters.", name=name),
+                field="environment",
             )
         checked[name] = value
     return checked
@@ -157,8 +167,12 @@ def request_rebase(build: Build, *, by: Actor) -> Build:
     latest = Preparation.objects.latest_success(stack.name, stack.digest)
     if latest is not None and latest.runner_image == build.runner_image:
         raise InvalidInput(
-            f"{build} stands on the newest runtime of {stack.name} that is known: there is nothing to rebase. "
-            f"“Prepare runtime anew” on the stack's page makes one with the packages of today."
+            say(
+                "%(build)s stands on the newest runtime of %(stack)s that is known: there is nothing to rebase. "
+                "“Prepare runtime anew” on the stack's page makes one with the packages of today.",
+                build=build,
+                stack=stack.name,
+            )
         )
     same = {name: getattr(build, name) for name in SAME_COMMIT}
     return _request(build.application, {**same, "rebase_of": build, "limits": build.limits}, by=by)
@@ -177,12 +191,17 @@ def _stack_to_rebase_on(build: Build) -> Stack:
     try:
         stack = stacks.load(build.stack)
     except StackError as error:
-        raise InvalidInput(f"{build} cannot be rebased, because its stack cannot be used: {error}") from error
+        raise InvalidInput(
+            say("%(build)s cannot be rebased, because its stack cannot be used: %(error)s", build=build, error=error)
+        ) from error
     artifact, _kept = rebasable(build, stack.python)
     if not Blobs(settings.BLOBS_DIR).has(artifact.sha256, artifact.size):
         raise InvalidInput(
-            f"The app.tar.gz of {build} is missing in the store, or damaged, so there is nothing to put on another "
-            f"runtime: press Rebuild, which makes it again."
+            say(
+                "The app.tar.gz of %(build)s is missing in the store, or damaged, so there is nothing to put on "
+                "another runtime: press Rebuild, which makes it again.",
+                build=build,
+            )
         )
     return stack
 
@@ -192,7 +211,7 @@ def cancel_build(build: Build, *, by: Actor) -> Build:
     try:
         build.mark_cancelling(by=by)
     except IllegalTransition as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(error.message) from error
     return build
 
 
@@ -200,7 +219,9 @@ def cancel_build(build: Build, *, by: Actor) -> Build:
 def request_preview(build: Build, *, environment: Mapping[str, str], by: Actor) -> Preview:
     """Have the image of a build booted. Raises `InvalidInput` when the build has none."""
     if build.image is None:
-        raise InvalidInput(f"Build {build} has no runtime image to boot; only a build that was packaged has one.")
+        raise InvalidInput(
+            say("Build %(build)s has no runtime image to boot; only a build that was packaged has one.", build=build)
+        )
     preview = Preview.objects.create(
         build=build, environment=check_environment(environment), requested_by_id=by.pk if by is not None else None
     )
@@ -218,7 +239,7 @@ def stop_preview(preview: Preview, *, by: Actor) -> Preview:
     try:
         preview.mark_stopping(by=by)
     except IllegalTransition as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(error.message) from error
     return preview
 
 
@@ -228,7 +249,13 @@ def prepare_stack(name: str, *, by: Actor, anew: Anew = "") -> Preparation:
     Raises `StackError` for a stack that cannot be read, `AlreadyUnderWay`."""
     if anew and anew not in AnewChoices.values:
         raise InvalidInput(
-            f"“{anew[:60]}” cannot be made anew: choose {' or '.join(AnewChoices.values)}.", field="anew"
+            say(
+                "“%(anew)s” cannot be made anew: choose %(runner)s or %(both)s.",
+                anew=anew[:60],
+                runner=AnewChoices.RUNNER.value,
+                both=AnewChoices.BOTH.value,
+            ),
+            field="anew",
         )
     stack = stacks.load(name)
     try:
@@ -240,7 +267,9 @@ def prepare_stack(name: str, *, by: Actor, anew: Anew = "") -> Preparation:
     except IntegrityError as error:
         live = Preparation.objects.live().filter(stack=stack.name).first()
         address = live.get_absolute_url() if live else ""
-        raise AlreadyUnderWay(f"The stack {name} is being prepared already.", address=address) from error
+        raise AlreadyUnderWay(
+            say("The stack %(name)s is being prepared already.", name=name), address=address
+        ) from error
     return preparation
 
 
@@ -294,11 +323,20 @@ def _already_building(application: Application, frozen: Mapping[str, Any]) -> Al
     live = (same.filter(commit=commit).first() if commit else None) or same.filter(ref=frozen["ref"]).first()
     if live is None:  # it ended between the refusal and this look
         return AlreadyUnderWay(
-            f"{frozen['ref']} of {application} was being built at this moment; press again.",
+            say(
+                "%(ref)s of %(application)s was being built at this moment; press again.",
+                ref=frozen["ref"],
+                application=application,
+            ),
             address=application.get_absolute_url(),
         )
     return AlreadyUnderWay(
-        f"{frozen['ref']} of {application} is being built already, as #{live.number}.",
+        say(
+            "%(ref)s of %(application)s is being built already, as #%(number)s.",
+            ref=frozen["ref"],
+            application=application,
+            number=live.number,
+        ),
         address=live.get_absolute_url(),
         key=live.pk,
     )

@@ -7,22 +7,59 @@ one sentence for a person: what was wrong, where, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Sentence(str):
     """A sentence for a person: as a `str` it is English, for the record and for programs; `pattern` and `facts` are
-    what it was made of, so that a page can say it in the reader's language. Make one with `say`."""
+    what it was made of, so that a page can say it in the reader's language. Make one with `say`, `say_many` or
+    `grouped`; releases/sentences.py keeps it and tells it."""
 
-    __slots__ = ("facts", "pattern")
+    __slots__ = ("facts", "many", "pattern")
     pattern: str
-    facts: dict[str, str | int | float]
+    """Empty for a number that `grouped` made."""
+    many: str
+    """The pattern for more than one; empty when the sentence does not count."""
+    facts: dict[str, Fact]
 
 
-def say(pattern: str, /, **facts: str | int | float) -> Sentence:
+Fact = str | int | float
+
+
+def say(pattern: str, /, **facts: object) -> Sentence:
     """`say("%(path)s is missing: add it.", path=path)`: the pattern stands in the catalogues of all languages, so it
-    must be one literal. A fact that is itself a `Sentence` is said in the reader's language too."""
-    sentence = Sentence(pattern % facts if facts else pattern)
-    sentence.pattern, sentence.facts = pattern, facts
+    must be one literal. A fact that is itself a `Sentence`, or an error that was made of one, is said in the reader's
+    language too; a number that the pattern rounds, as in `%(size).1f MB`, is written with that language's comma."""
+    plain = {name: _plain(fact) for name, fact in facts.items()}
+    sentence = Sentence(pattern % plain if plain else pattern)
+    sentence.pattern, sentence.many, sentence.facts = pattern, "", plain
     return sentence
+
+
+def say_many(one: str, many: str, /, *, n: int, **facts: object) -> Sentence:
+    """The same for a sentence that counts: `say_many("%(n)d file", "%(n)d files", n=count)`."""
+    sentence = say(one if n == 1 else many, n=n, **facts)
+    sentence.pattern, sentence.many = one, many
+    return sentence
+
+
+def grouped(number: int) -> Sentence:
+    """A fact that is a large number: 1,234,567 in English, and as the reader's language groups digits elsewhere."""
+    sentence = Sentence(f"{number:,}")
+    sentence.pattern, sentence.many, sentence.facts = "", "", {"n": number}
+    return sentence
+
+
+def joined(separator: str, parts: Iterable[str]) -> str:
+    """Several sentences as one, such as all that is wrong; each is said in the reader's language."""
+    facts = {f"part{place}": part for place, part in enumerate(parts)}
+    return say(separator.join(f"%({name})s" for name in facts), **facts) if facts else ""
+
+
+def _plain(fact: object) -> Fact:
+    if isinstance(fact, PortalError):
+        return fact.message
+    return fact if isinstance(fact, str | int | float) else str(fact)
 
 
 class PortalError(Exception):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from releases import actions
 from releases.errors import InvalidInput, StackError
 from releases.models import Actor, Application, Outcome, State
+from releases.sentences import told
 from releases.stacks import stack as stacks
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class EnvironmentField(forms.CharField):
                     raise InvalidInput(_("%(name)s stands in an earlier line already.") % {"name": name})
                 found.update(actions.check_environment({name: text}))
             except InvalidInput as error:
-                problems.append(_("Line %(number)d: %(problem)s") % {"number": number, "problem": error.message})
+                problems.append(_("Line %(number)d: %(problem)s") % {"number": number, "problem": told(error.message)})
         if problems:
             raise ValidationError(problems)
         return found
@@ -132,7 +133,7 @@ class ApplicationForm(ApplicationModelForm):
                 return actions.register_application(by=by, **self.cleaned_data)
             return actions.change_application(self.instance, by=by)
         except InvalidInput as error:
-            self.refuse(error.field, [error.message])
+            self.refuse(error.field, [told(error.message)])
         except ValidationError as error:
             for field, sentences in getattr(error, "message_dict", {None: error.messages}).items():
                 self.refuse(field, sentences)
@@ -163,7 +164,7 @@ def stack_choices(current: str = "") -> list[tuple[str, str]]:
         known = []
     for name in known:
         try:
-            choices.append((name, f"{stacks.load(name).title} ({name})"))
+            choices.append((name, f"{_(stacks.load(name).title)} ({name})"))
         except StackError:  # its own page says what is wrong with it
             continue
     if current and current not in dict(choices):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 
+from portal.words import compile_catalogues
 from tests import factories
+
+compile_catalogues()  # as ./run does; before Django reads them
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +38,13 @@ def viewer(db: None) -> Client:
     client = Client()
     client.force_login(factories.user(role="viewers", username="vera"))
     return client
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """Whatever language the last request of a test was answered in, the next test begins in English."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

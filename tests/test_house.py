@@ -12,6 +12,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from releases import errors
+
 ROOT = Path(settings.BASE_DIR)
 VAGUE = {"utils", "util", "helpers", "services", "managers", "constants", "signals", "common", "misc"}
 
@@ -93,3 +95,34 @@ def test_no_file_has_outgrown_its_room() -> None:
 @pytest.mark.django_db
 def test_migrations_say_what_the_models_say() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+ERRORS = {name for name, thing in vars(errors).items() if isinstance(thing, type) and issubclass(thing, Exception)}
+SAID = {"say", "say_many", "joined", "changed", "_", "gettext"}
+
+
+def said_plainly(path: Path) -> Iterator[str]:
+    """Errors of ours whose sentence is a text that no catalogue has."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and node.args and _name(node.func) in ERRORS | {"_refuse", "ProbeFailed"}:
+            for part in ast.walk(node.args[0]):
+                if isinstance(part, ast.Call) and _name(part.func) in SAID:
+                    break
+                if isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str)):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:80]}"
+                    break
+
+
+def _name(function: ast.expr) -> str:
+    return getattr(function, "id", getattr(function, "attr", ""))
+
+
+def test_every_error_of_ours_can_be_translated() -> None:
+    plain = [line for path in modules("releases") for line in said_plainly(path)]
+    assert plain == [], "write the sentence with say() of releases/errors.py"
+
+
+def test_a_plain_error_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.test_house.ROOT", tmp_path)
+    (tmp_path / "one.py").write_text('raise errors.BuildFailed(f"{what} is missing")\nraise GitError(say("no"))\n')
+    assert len(list(said_plainly(tmp_path / "one.py"))) == 1

@@ -21,6 +21,7 @@ from releases.admin.rules import RELEASE, Asked, History, Shelf, queued
 from releases.errors import InvalidInput
 from releases.forms import EnvironmentField
 from releases.models import Application, Build, Event, Ref
+from releases.sentences import told
 
 
 class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg] # Django's class takes no parameter at run time
@@ -46,7 +47,7 @@ class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg] # Django's cla
         try:
             actions.check_application(self.instance)
         except InvalidInput as error:
-            self.add_error(error.field if error.field in self.fields else None, str(error))
+            self.add_error(error.field if error.field in self.fields else None, told(error.message))
         except ValidationError as error:
             self._update_errors(error)  # type: ignore[attr-defined] # as Django's own _post_clean does
 
@@ -102,7 +103,7 @@ class ApplicationAdmin(Shelf):
         try:
             return super().changeform_view(request, object_id, form_url, dict(extra_context or {}))
         except InvalidInput as error:  # it became so between the form's look and the writing
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, told(error.message), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Application, form: forms.Form, change: bool) -> None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from releases import actions
-from releases.admin.columns import computed, link, megabytes, names_of_environment, rows, short
+from releases.admin.columns import computed, link, megabytes, names_of_environment, rows, said, short
 from releases.admin.rules import Asked, History, about, queued
 from releases.models import Artifact, Build, Environment, Event, Image, Package, Preview, Step
 
@@ -21,7 +21,7 @@ class BuildAdmin(History):
         short("commit", _("commit"), length=7),
         "state",
         "outcome",
-        "message",
+        said("message", _("message")),
         link("artifact", _("artifact")),
         link("image", _("image")),
         "requested_by",
@@ -67,7 +67,15 @@ class BuildAdmin(History):
 
 @admin.register(Step)
 class StepAdmin(History):
-    list_display = (link("build", _("build")), "position", "name", "result", "seconds", "detail", "started_at")
+    list_display = (
+        link("build", _("build")),
+        "position",
+        "name",
+        "result",
+        "seconds",
+        said("detail", _("detail")),
+        "started_at",
+    )
     list_display_links = ("name",)
     list_filter = ("name", "result", ("build", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("build__application",)

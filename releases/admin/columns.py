@@ -8,10 +8,13 @@ from typing import Any
 from django.contrib import admin
 from django.db import models
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from releases.models import Build, Preview
+from releases.sentences import sentence_of
 
 
 def link(field: str, label: Any) -> Callable[[models.Model], str]:
@@ -59,7 +62,19 @@ def megabytes(field: str, label: Any) -> Callable[[models.Model], str]:
         value = getattr(record, field)
         if value is None:
             return "-"
-        return format_html('<span title="{} bytes">{} MB</span>', value, f"{value / 1e6:.1f}")
+        exact = gettext("%(n)s bytes") % {"n": number_format(value, 0, force_grouping=True)}
+        size = number_format(f"{value / 1e6:.1f}", 1)
+        return format_html('<span title="{}">{} MB</span>', exact, size)
+
+    return column
+
+
+def said(field: str, label: Any) -> Callable[[models.Model], str]:
+    """A sentence of the record in the reader's language."""
+
+    @admin.display(description=label, ordering=field)
+    def column(record: models.Model) -> str:
+        return sentence_of(record, field) or "-"
 
     return column
 

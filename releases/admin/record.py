@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from releases.admin.columns import computed, link, megabytes, names_of_environment, short
+from releases.admin.columns import computed, link, megabytes, names_of_environment, said, short
 from releases.admin.rules import History
 from releases.models import Event, Link, Preparation, Preview, Workshop
 
@@ -36,7 +36,7 @@ class PreparationAdmin(History):
         short("digest", gettext_lazy("digest")),
         "state",
         "anew",
-        "message",
+        said("message", gettext_lazy("message")),
         megabytes("builder_size", gettext_lazy("size of the builder")),
         megabytes("runner_size", gettext_lazy("size of the runner")),
         "requested_by",
@@ -80,7 +80,7 @@ class WorkshopAdmin(History):
         "__str__",
         "engine_answers",
         "engine",
-        "engine_problem",
+        said("engine_problem", gettext_lazy("what is wrong with the engine")),
         "disk_free",
         "disk_total",
         "repairs",

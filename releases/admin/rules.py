@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
 from releases.models import Build
+from releases.sentences import told
 
 if TYPE_CHECKING:
     Shelf = admin.ModelAdmin[Any]
@@ -56,9 +57,9 @@ class Asked:
             try:
                 made = ask(record)
             except AlreadyUnderWay as error:
-                self._tell(format_html('<a href="{}">{}</a>', error.address, error), messages.WARNING)
+                self._tell(format_html('<a href="{}">{}</a>', error.address, told(error.message)), messages.WARNING)
             except InvalidInput as error:
-                self._tell(about(record, str(error)), messages.ERROR)
+                self._tell(about(record, told(error.message)), messages.ERROR)
             except ValidationError as error:
                 self._tell(about(record, " ".join(error.messages)), messages.ERROR)
             else:

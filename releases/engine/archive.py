@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from releases.errors import EngineError
+from releases.errors import EngineError, say
 from releases.specs import ImagePlan, Layer
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -146,6 +146,10 @@ def _checked(layer: Layer) -> Iterator[bytes]:
         yield piece
     if (digest.hexdigest(), size) != (layer.diff_id, layer.size):
         raise EngineError(
-            f"The layer {layer.diff_id[:12]} ({layer.created_by}) is not what was recorded of it: press Rebuild, which "
-            f"makes it again."
+            say(
+                "The layer %(layer)s (%(created_by)s) is not what was recorded of it: press Rebuild, which "
+                "makes it again.",
+                layer=layer.diff_id[:12],
+                created_by=layer.created_by,
+            )
         )

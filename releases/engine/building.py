@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from releases.errors import BuildFailed, EngineError
+from releases.errors import BuildFailed, EngineError, say
 from releases.specs import Output
 
 from .lines import LineSplitter
@@ -78,8 +78,20 @@ class BuildReader:
         printed = self._last
         self._output(error)
         if any(part in error.lower() for part in OURS):
-            cure = "look at the engine's disk and at its way to the registry"
-            return EngineError(f"The container engine could not build {self.tag} ({cure}): {error}")
-        where = f" at «{self._step}»" if self._step else ""
-        said = f" ({error}); the last line was: {printed}" if printed else f": {error}"
-        return BuildFailed(f"Building the image {self.tag} failed{where}{said}")
+            return EngineError(
+                say(
+                    "The container engine could not build %(tag)s "
+                    "(look at the engine's disk and at its way to the registry): %(error)s",
+                    tag=self.tag,
+                    error=error,
+                )
+            )
+        where = say(" at «%(step)s»", step=self._step) if self._step else ""
+        said = (
+            say(" (%(error)s); the last line was: %(printed)s", error=error, printed=printed)
+            if printed
+            else f": {error}"
+        )
+        return BuildFailed(
+            say("Building the image %(tag)s failed%(where)s%(said)s", tag=self.tag, where=where, said=said)
+        )

@@ -23,7 +23,7 @@ from docker.errors import (
 )
 from docker.utils import kwargs_from_env
 
-from releases.errors import ContainerMissing, EngineError, EngineUnavailable
+from releases.errors import ContainerMissing, EngineError, EngineUnavailable, say
 
 T = TypeVar("T")
 
@@ -202,13 +202,21 @@ def translated(host: str, task: str, *, container: str = "") -> Iterator[None]:
     try:
         yield
     except ImageNotFound as error:
-        raise EngineError(f"The container engine lacks the image ({said(error)}): prepare the stack again.") from error
+        raise EngineError(
+            say("The container engine lacks the image (%(error)s): prepare the stack again.", error=said(error))
+        ) from error
     except NotFound as error:
         if container and "no such container" in said(error).lower():
-            raise ContainerMissing(f"The container {container} is no longer there: start the work again.") from error
-        raise EngineError(f"The container engine could not {task}: {said(error)}.") from error
+            raise ContainerMissing(
+                say("The container %(container)s is no longer there: start the work again.", container=container)
+            ) from error
+        raise EngineError(
+            say("The container engine could not %(task)s: %(error)s.", task=task, error=said(error))
+        ) from error
     except APIError as error:
-        raise EngineError(f"The container engine refused to {task}: {said(error)}.") from error
+        raise EngineError(
+            say("The container engine refused to %(task)s: %(error)s.", task=task, error=said(error))
+        ) from error
     except (*UNREACHABLE, DockerException) as error:
         raise unavailable(host, error) from error
 
@@ -222,15 +230,25 @@ def unavailable(host: str, error: BaseException) -> EngineUnavailable:
     """The sentence for an engine that does not answer."""
     if "Permission denied" in str(error):
         return EngineUnavailable(
-            f"The container engine at {host} does not let this user in: "
-            "add the user to the group docker, or set DOCKER_HOST to an engine of its own."
+            say(
+                "The container engine at %(host)s does not let this user in: "
+                "add the user to the group docker, or set DOCKER_HOST to an engine of its own.",
+                host=host,
+            )
         )
     if isinstance(error, DockerException) and "fetching server API version" not in str(error):
         # Nothing was asked yet: the address itself, or the files with its certificates, are not what they should be.
         return EngineUnavailable(
-            f"The container engine's address {host} cannot be used ({error}): correct DOCKER_HOST."
+            say(
+                "The container engine's address %(host)s cannot be used (%(error)s): correct DOCKER_HOST.",
+                host=host,
+                error=error,
+            )
         )
     return EngineUnavailable(
-        f"The container engine does not answer at {host}: start it (systemctl start docker, or dockerd as root) "
-        "or set DOCKER_HOST."
+        say(
+            "The container engine does not answer at %(host)s: start it (systemctl start docker, or dockerd as root) "
+            "or set DOCKER_HOST.",
+            host=host,
+        )
     )

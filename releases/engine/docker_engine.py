@@ -11,7 +11,7 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from releases.errors import BuildFailed, EngineError
+from releases.errors import BuildFailed, EngineError, say
 from releases.specs import (
     ContainerInfo,
     ContainerSpec,
@@ -55,7 +55,7 @@ class DockerEngine(Images):
     # ---- images ----------------------------------------------------------------------------------------
 
     def info(self) -> EngineInfo:
-        with self._asked("tell about itself"):
+        with self._asked(say("tell about itself")):
             version, facts = self._client.version(), self._client.info()
         self._image_store = "containerd" if containers.uses_containerd(facts) else ""
         return EngineInfo(
@@ -67,7 +67,7 @@ class DockerEngine(Images):
         )
 
     def image(self, reference: str) -> ImageInfo | None:
-        with self._asked(f"show the image {reference}"):
+        with self._asked(say("show the image %(reference)s", reference=reference)):
             try:
                 record = self._client.inspect_image(reference)  # type: ignore[no-untyped-call] # the stubs forgot it
                 return containers.image_info(record)
@@ -75,7 +75,7 @@ class DockerEngine(Images):
                 return None
 
     def images(self, labels: Mapping[str, str]) -> list[ImageInfo]:
-        with self._asked("list its images"):
+        with self._asked(say("list its images")):
             found = self._client.images(filters={"label": self._filter(labels)})
         listed = [self.image(record["Id"]) for record in found]
         # One that went between the two questions is simply no longer there.
@@ -115,7 +115,9 @@ class DockerEngine(Images):
             raise
         image = self.image(reader.image_id) if reader.image_id else None
         if image is None:
-            raise EngineError(f"The container engine ended the build of {tag} without an image: try again.")
+            raise EngineError(
+                say("The container engine ended the build of %(tag)s without an image: try again.", tag=tag)
+            )
         return image
 
     def _read_build(
@@ -124,14 +126,14 @@ class DockerEngine(Images):
         def opened() -> Streamed[dict[str, Any]]:
             source = Source(context, lambda: pump.closed)
             try:
-                with self._asked(f"build {reader.tag}"):
+                with self._asked(say("build %(tag)s", tag=reader.tag)):
                     return self._start_build(source, params, reader.tag)
             except EngineError:
                 if source.error is not None:
                     raise source.error from None
                 raise
 
-        pump = Pump(opened, stop, lambda: self._asked(f"build {reader.tag}"))
+        pump = Pump(opened, stop, lambda: self._asked(say("build %(tag)s", tag=reader.tag)))
         with closing(pump):
             for record in pump:
                 reader.read(record)
@@ -143,7 +145,9 @@ class DockerEngine(Images):
         except APIError as error:
             # A Dockerfile that cannot be read is refused before anything is built.
             if error.response is not None and error.response.status_code == 400:
-                raise BuildFailed(f"The Dockerfile of {tag} cannot be used: {said(error)}") from error
+                raise BuildFailed(
+                    say("The Dockerfile of %(tag)s cannot be used: %(error)s", tag=tag, error=said(error))
+                ) from error
             raise
 
     def _clear_after(self, reader: BuildReader) -> None:
@@ -163,7 +167,7 @@ class DockerEngine(Images):
         if image is None or image.tags:
             return
         try:
-            with self._asked(f"remove the layer {layer}"):
+            with self._asked(say("remove the layer %(layer)s", layer=layer)):
                 self._client.remove_image(layer, noprune=True)
         except EngineError:
             # Another build uses it by now.
@@ -172,7 +176,7 @@ class DockerEngine(Images):
     # ---- the life of a container ---------------------------------------------------------------------------
 
     def create(self, spec: ContainerSpec) -> None:
-        with self._asked(f"create the container {spec.name}"):
+        with self._asked(say("create the container %(name)s", name=spec.name)):
             # It refuses to promise more processors than it has; a limit above that is none.
             fitting = replace(spec, cpus=min(spec.cpus, float(self._client.info()["NCPU"])))
             self._client.create_container(
@@ -193,7 +197,7 @@ class DockerEngine(Images):
     def put(self, name: str, folder: str, archive: Iterator[bytes]) -> None:
         source = Source(archive)
         try:
-            with self._asked(f"put files into {folder} of {name}", name):
+            with self._asked(say("put files into %(folder)s of %(name)s", folder=folder, name=name), name):
                 self._client.upload(self._own(name), folder, source)
         except EngineError:
             if source.error is not None:
@@ -201,12 +205,12 @@ class DockerEngine(Images):
             raise
 
     def start(self, name: str) -> None:
-        with self._asked(f"start the container {name}", name):
+        with self._asked(say("start the container %(name)s", name=name), name):
             self._client.start(self._own(name))
 
     def follow(self, name: str, *, output: Output, stop: Stop) -> ExitStatus:
         if self._inspect(name)["State"]["Status"] == "created":
-            raise EngineError(f"The container {name} was not started, so there is nothing to follow.")
+            raise EngineError(say("The container %(name)s was not started, so there is nothing to follow.", name=name))
 
         lines = LineSplitter()
         last = self._read_log(name, {"follow": 1}, lines, output, stop)
@@ -225,11 +229,11 @@ class DockerEngine(Images):
         """Give the lines, and return when the last of them was printed; empty when there were none."""
 
         def opened() -> Streamed[Printed]:
-            with self._asked(f"show the output of {name}", name):
+            with self._asked(say("show the output of %(name)s", name=name), name):
                 return self._client.read_logs(self._own(name), params)
 
         last = ""
-        pump = Pump(opened, stop, lambda: self._asked(f"show the output of {name}", name))
+        pump = Pump(opened, stop, lambda: self._asked(say("show the output of %(name)s", name=name), name))
         with closing(pump):
             for piece in pump:
                 last = piece.last
@@ -241,7 +245,7 @@ class DockerEngine(Images):
         kept = bytearray()
         bounds = {"since": since, "until": until}
         params: dict[str, str | int] = {bound: f"{moment:.9f}" for bound, moment in bounds.items() if moment > 0}
-        with self._asked(f"show the output of {name}", name):
+        with self._asked(say("show the output of %(name)s", name=name), name):
             for piece in self._client.read_logs(self._own(name), params):
                 kept += piece.data
                 # Not at every piece: moving the bytes each time would be quadratic.
@@ -259,27 +263,35 @@ class DockerEngine(Images):
         return status
 
     def usage(self, name: str) -> Usage:
-        with self._asked(f"measure the container {name}", name):
+        with self._asked(say("measure the container %(name)s", name=name), name):
             return containers.usage(self._client.stats(self._own(name), stream=False, one_shot=True))
 
     def take_file(self, name: str, path: str, *, limit: int) -> Iterator[bytes]:
-        with self._asked(f"hand out {path} of {name}", name):
+        with self._asked(say("hand out %(path)s of %(name)s", path=path, name=name), name):
             try:
                 stream, _ = self._client.get_archive(self._own(name), path)
             except NotFound as error:
                 if "no such container" in said(error).lower():
                     raise
-                raise BuildFailed(f"The container left no file at {path}: its last lines say why.") from error
+                raise BuildFailed(
+                    say("The container left no file at %(path)s: its last lines say why.", path=path)
+                ) from error
             yield from files.only_file(stream, path, limit)
 
     def address(self, name: str, port: int) -> str:
         bound = (self._inspect(name)["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
         if not bound:
-            raise EngineError(f"The container {name} does not publish its port {port} at the moment: start it first.")
+            raise EngineError(
+                say(
+                    "The container %(name)s does not publish its port %(port)s at the moment: start it first.",
+                    name=name,
+                    port=port,
+                )
+            )
         return f"{loopback(self.host)}:{bound[0]['HostPort']}"
 
     def containers(self, labels: Mapping[str, str]) -> list[ContainerInfo]:
-        with self._asked("list its containers"):
+        with self._asked(say("list its containers")):
             found = self._client.containers(all=True, filters={"label": self._filter(labels)})
         return [
             ContainerInfo(
@@ -292,7 +304,7 @@ class DockerEngine(Images):
         ]
 
     def kill(self, name: str) -> None:
-        with self._asked(f"end the container {name}"):
+        with self._asked(say("end the container %(name)s", name=name)):
             try:
                 self._client.kill(self._own(name))
             except APIError as error:
@@ -305,7 +317,7 @@ class DockerEngine(Images):
 
     def _remove(self, container: str) -> None:
         """By the engine's name or id of it."""
-        with self._asked(f"remove the container {container}"):
+        with self._asked(say("remove the container %(container)s", container=container)):
             try:
                 self._client.remove_container(container, v=True, force=True)
             except APIError as error:
@@ -323,7 +335,11 @@ class DockerEngine(Images):
                 return
             time.sleep(LOOK_AGAIN)
         raise EngineError(
-            f"The container engine is still removing {container} after {GOING:.0f} seconds: look at its log."
+            say(
+                "The container engine is still removing %(container)s after %(seconds).0f seconds: look at its log.",
+                container=container,
+                seconds=GOING,
+            )
         )
 
     # ---- the engine itself -----------------------------------------------------------------------------------
@@ -339,7 +355,7 @@ class DockerEngine(Images):
         return translated(self.host, task, container=container)
 
     def _inspect(self, name: str) -> dict[str, Any]:
-        with self._asked(f"show the container {name}", name):
+        with self._asked(say("show the container %(name)s", name=name), name):
             record: dict[str, Any] = self._client.inspect_container(self._own(name))
             return record
 

@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 
-from releases.errors import BuildFailed, EngineError, LimitExceeded
+from releases.errors import BuildFailed, EngineError, LimitExceeded, grouped, say
 
 PIECE = 256 * 1024
 
@@ -41,17 +41,30 @@ def only_file(pieces: Iterator[bytes], path: str, limit: int) -> Iterator[bytes]
         with tarfile.open(mode="r|", fileobj=_Pieces(pieces)) as archive:
             member = archive.next()
             if member is None or member.type not in {tarfile.REGTYPE, tarfile.AREGTYPE}:
-                raise BuildFailed(f"{path} is {_kind(member)}, not a regular file: write one plain file there.")
+                raise BuildFailed(
+                    say(
+                        "%(path)s is %(kind)s, not a regular file: write one plain file there.",
+                        path=path,
+                        kind=_kind(member),
+                    )
+                )
             if member.size > limit:
                 raise LimitExceeded(
-                    f"{path} has {member.size:,} bytes and {limit:,} are allowed: "
-                    "make the application smaller or raise the limit."
+                    say(
+                        "%(path)s has %(size)s bytes and %(limit)s are allowed: "
+                        "make the application smaller or raise the limit.",
+                        path=path,
+                        size=grouped(member.size),
+                        limit=grouped(limit),
+                    )
                 )
             yield from _content(archive, member)
             if archive.next() is not None:
-                raise BuildFailed(f"{path} holds more than one file: write one plain file there.")
+                raise BuildFailed(say("%(path)s holds more than one file: write one plain file there.", path=path))
     except tarfile.TarError as error:
-        raise EngineError(f"The container engine stopped in the middle of {path}: try again.") from error
+        raise EngineError(
+            say("The container engine stopped in the middle of %(path)s: try again.", path=path)
+        ) from error
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -67,9 +80,9 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[byte
 
 def _kind(member: tarfile.TarInfo | None) -> str:
     if member is None:
-        return "nothing"
+        return say("nothing")
     if member.isdir():
-        return "a folder"
+        return say("a folder")
     if member.issym():
-        return "a symbolic link"
-    return "a special file"
+        return say("a symbolic link")
+    return say("a special file")

@@ -12,7 +12,7 @@ from uuid import uuid4
 from docker.errors import ImageNotFound
 from docker.utils import parse_repository_tag
 
-from releases.errors import EngineError, EngineUnavailable
+from releases.errors import EngineError, EngineUnavailable, say
 from releases.specs import AssembledImage, EngineInfo, ImageInfo, ImagePlan, Output, Stop
 
 from .archive import Described, archive, describe
@@ -53,7 +53,7 @@ class Images:
 
     def tagged(self, prefix: str) -> list[ImageInfo]:
         repository, _, version = prefix.partition(":")
-        with self._asked("list its images"):
+        with self._asked(say("list its images")):
             # A repository is asked for by its whole name; what its tags or its name only begin with, by a pattern.
             pattern = f"{repository}:{version}*" if version or prefix.endswith(":") else f"{repository}*"
             found = self._client.images(filters={"reference": [pattern, f"{repository}*/*"]})
@@ -66,7 +66,7 @@ class Images:
         return list(images.values())
 
     def remove_image(self, reference: str) -> None:
-        with self._asked(f"remove the image {reference}"):
+        with self._asked(say("remove the image %(reference)s", reference=reference)):
             try:
                 self._client.remove_image(reference, force=True)
             except ImageNotFound:
@@ -77,7 +77,7 @@ class Images:
         patience = _Patience(stop)
 
         def asked() -> AbstractContextManager[None]:
-            return self._asked(f"pull {reference}")
+            return self._asked(say("pull %(reference)s", reference=reference))
 
         def opened() -> Streamed[dict[str, Any]]:
             with asked():
@@ -87,7 +87,13 @@ class Images:
             for record in pump:
                 patience.heard()
                 if "error" in record:
-                    raise EngineError(f"The container engine could not pull {reference}: {_line(record['error'])}.")
+                    raise EngineError(
+                        say(
+                            "The container engine could not pull %(reference)s: %(error)s.",
+                            reference=reference,
+                            error=_line(record["error"]),
+                        )
+                    )
                 if not record.get("progressDetail"):
                     output(" ".join(filter(None, [record.get("id"), record.get("status")])))
 
@@ -96,14 +102,16 @@ class Images:
         changes = ['CMD ["bash"]', *(f"LABEL {name}={value}" for name, value in labels.items())]
         source = Source(_asking(archive, stop))
         try:
-            with self._asked(f"take the image {tag}"):
+            with self._asked(say("take the image %(tag)s", tag=tag)):
                 self._client.import_image_from_stream(source, repository=repository, tag=version, changes=changes)
         except EngineError:
             if source.error is not None:
                 raise source.error from None
             raise
         if self.image(tag) is None:
-            raise EngineError(f"The container engine made no image {tag} of what it was sent: look at its disk.")
+            raise EngineError(
+                say("The container engine made no image %(tag)s of what it was sent: look at its disk.", tag=tag)
+            )
 
     def assemble(
         self, plan: ImagePlan, *, tag: str, below: str = "", whole: bool = False, output: Output, stop: Stop
@@ -130,7 +138,7 @@ class Images:
     def _load(self, image: Described, tag: str, leave_out: frozenset[str], stop: Stop) -> ImageInfo:
         source = Source(_asking(archive(image, tag, leave_out=leave_out), stop))
         try:
-            with self._asked(f"load the image {tag}"), self._client.load(source) as answer:
+            with self._asked(say("load the image %(tag)s", tag=tag)), self._client.load(source) as answer:
                 read_answer(records(answer))
         except EngineError:
             if source.error is not None:
@@ -138,7 +146,9 @@ class Images:
             raise
         found = self.image(tag)
         if found is None or not is_same(image, found):
-            raise EngineError(f"The container engine made something else of {tag} than was sent: look at its version.")
+            raise EngineError(
+                say("The container engine made something else of %(tag)s than was sent: look at its version.", tag=tag)
+            )
         if self._store() == "containerd":
             self._try(tag)  # there, a tag may stand for an image that lacks a layer, and only this shows it
         return found
@@ -150,13 +160,13 @@ class Images:
 
     def _try(self, image: str) -> None:
         name = f"{self._own('try')}-{uuid4().hex[:12]}"
-        with self._asked(f"make a container of {image}"):
+        with self._asked(say("make a container of %(image)s", image=image)):
             self._client.create_container(image, name=name, command=["true"], labels=self._labels({}))
         self._remove(name)
 
     def export(self, image: str) -> Iterator[bytes]:
         name = f"{self._own('export')}-{uuid4().hex[:12]}"
-        with self._asked(f"hand out the files of {image}"):
+        with self._asked(say("hand out the files of %(image)s", image=image)):
             self._client.create_container(image, name=name, command=["true"], labels=self._labels({}))
             try:
                 yield from self._client.export(name)
@@ -177,7 +187,7 @@ class _Patience:
     def check(self) -> None:
         self._stop.check()
         if time.monotonic() - self._last > QUIET:
-            raise EngineError(f"The registry did not answer within {QUIET} s.")
+            raise EngineError(say("The registry did not answer within %(seconds)s s.", seconds=QUIET))
 
 
 def _line(words: object) -> str:

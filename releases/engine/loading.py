@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from releases.errors import EngineError
+from releases.errors import EngineError, say
 from releases.specs import ImageInfo
 
 from .archive import Described
@@ -38,7 +38,9 @@ def read_answer(records: Iterator[Mapping[str, Any]]) -> None:
     """A load that failed answers 200 with an error in its stream. Raises `EngineError` for one."""
     for record in records:
         if "error" in record:
-            raise EngineError(f"The container engine could not load an image: {str(record['error']).strip()}")
+            raise EngineError(
+                say("The container engine could not load an image: %(error)s", error=str(record["error"]).strip())
+            )
 
 
 def records(response: requests.Response) -> Iterator[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from releases.errors import InvalidInput
+from releases.errors import InvalidInput, Sentence, say
 
 LONGEST_ADDRESS = 500
 LONGEST_REF = 255
@@ -38,14 +38,14 @@ def check_repository(url: str, *, protocols: Sequence[str], local_root: Path | N
     links and `..` are resolved. Raises `InvalidInput` (field `repository`) with one sentence."""
     _check_characters(url)
     if "::" in url.split("[", 1)[0]:
-        _refuse("A repository's address may not name a transport helper (“…::…”): use an https or ssh address.")
+        _refuse(say("A repository's address may not name a transport helper (“…::…”): use an https or ssh address."))
     if not _SCHEME.match(url):
         return _check_without_scheme(url, protocols, local_root)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        _refuse("The repository's address cannot be read: its host or port is malformed.")
+        _refuse(say("The repository's address cannot be read: its host or port is malformed."))
     scheme = parts.scheme.lower()
     if scheme == "file":
         return _check_local(parts, local_root)
@@ -63,19 +63,21 @@ def check_ref(name: str) -> str:
     The rules are git's own for refs, and no leading `-`, so that a name can never be read as an option or as an
     expression (`HEAD~1`, `main@{yesterday}`)."""
     if not name:
-        _refuse("No ref was given: name a tag, a branch or a commit.", field="ref")
+        _refuse(say("No ref was given: name a tag, a branch or a commit."), field="ref")
     if name.startswith("-"):
-        _refuse("A ref may not begin with “-”: name a tag, a branch or a commit.", field="ref")
+        _refuse(say("A ref may not begin with “-”: name a tag, a branch or a commit."), field="ref")
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST_REF:
-        _refuse(f"The ref is too long: at most {LONGEST_REF} bytes are allowed.", field="ref")
+        _refuse(say("The ref is too long: at most %(most)s bytes are allowed.", most=LONGEST_REF), field="ref")
     if not name.isprintable() or _BAD_IN_REF.search(name):
         _refuse(
-            "The ref holds what git does not allow in a name (spaces, control characters, “..”, “@{”, “:”, “~”, “^”, "
-            "“?”, “*”, “[”, “\\”): name a tag, a branch or a commit.",
+            say(
+                "The ref holds what git does not allow in a name (spaces, control characters, “..”, “@{”, “:”, “~”, "
+                "“^”, “?”, “*”, “[”, “\\”): name a tag, a branch or a commit."
+            ),
             field="ref",
         )
     if name == "@" or name.startswith(("/", ".")) or name.endswith(("/", ".")):
-        _refuse("That is no name of a ref: name a tag, a branch or a commit, for example v1.0.0.", field="ref")
+        _refuse(say("That is no name of a ref: name a tag, a branch or a commit, for example v1.0.0."), field="ref")
     return name
 
 
@@ -84,21 +86,26 @@ def protocol_of(url: str) -> str:
     return url.split("://", 1)[0] if "://" in url else "ssh"
 
 
-def _refuse(sentence: str, *, field: str = "repository") -> NoReturn:
+def _refuse(sentence: Sentence, *, field: str = "repository") -> NoReturn:
     raise InvalidInput(sentence, field=field)
 
 
 def _check_characters(url: str) -> None:
     if not url:
-        _refuse("No repository was given: enter its address, for example https://host/team/shop.git.")
+        _refuse(say("No repository was given: enter its address, for example https://host/team/shop.git."))
     if url.startswith("-"):
-        _refuse("A repository's address may not begin with “-”.")
+        _refuse(say("A repository's address may not begin with “-”."))
     if len(url) > LONGEST_ADDRESS:
-        _refuse(f"The repository's address is too long: at most {LONGEST_ADDRESS} characters are allowed.")
+        _refuse(
+            say(
+                "The repository's address is too long: at most %(most)s characters are allowed.",
+                most=LONGEST_ADDRESS,
+            )
+        )
     if any(character.isspace() or not character.isprintable() for character in url):
-        _refuse("The repository's address holds a space, a line break or a control character: remove it.")
+        _refuse(say("The repository's address holds a space, a line break or a control character: remove it."))
     if "\\" in url:
-        _refuse("The repository's address holds a backslash: write it with “/”.")
+        _refuse(say("The repository's address holds a backslash: write it with “/”."))
 
 
 def _check_without_scheme(url: str, protocols: Sequence[str], local_root: Path | None) -> str:
@@ -106,21 +113,26 @@ def _check_without_scheme(url: str, protocols: Sequence[str], local_root: Path |
     if scp:
         return _check_scp(scp, protocols)
     if url.startswith(("/", ".", "~")) or ":" not in url:
-        where = f" below {local_root}" if local_root else ""
+        where = say(" below %(root)s", root=local_root) if local_root else ""
         _refuse(
-            "A plain path is no address of a repository: write https://…, or file:///… for a repository on this "
-            f"machine{where} (PORTAL_LOCAL_REPOSITORIES)."
+            say(
+                "A plain path is no address of a repository: write https://…, or file:///… for a repository on this "
+                "machine%(where)s (PORTAL_LOCAL_REPOSITORIES).",
+                where=where,
+            )
         )
-    _refuse("The repository's address has no protocol: write https://host/path, or user@host:path for ssh.")
+    _refuse(say("The repository's address has no protocol: write https://host/path, or user@host:path for ssh."))
 
 
 def _check_scp(scp: re.Match[str], protocols: Sequence[str]) -> str:
     _check_protocol("ssh", protocols)
     user, path = scp["user"], scp["path"]
     if not _USER.fullmatch(user):
-        _refuse("The user before “@” in the repository's address is not one: write git@host:path.")
+        _refuse(say("The user before “@” in the repository's address is not one: write git@host:path."))
     if not path.strip("/") or path.startswith("-") or not _PATH.fullmatch(path):
-        _refuse("The path after “:” in the repository's address is missing or malformed: write git@host:team/shop.git.")
+        _refuse(
+            say("The path after “:” in the repository's address is missing or malformed: write git@host:team/shop.git.")
+        )
     host = _check_host(scp["host"].strip("[]"))
     return f"{user}@{host}:{path}"
 
@@ -130,8 +142,12 @@ def _check_protocol(scheme: str, protocols: Sequence[str]) -> None:
     if scheme not in allowed:
         words = " or ".join(allowed) if allowed else "none"
         _refuse(
-            f"The protocol “{scheme[:20]}” is not allowed here (allowed: {words}): use another address, or ask an "
-            "operator to change PORTAL_GIT_PROTOCOLS."
+            say(
+                "The protocol “%(scheme)s” is not allowed here (allowed: %(words)s): use another address, or ask an "
+                "operator to change PORTAL_GIT_PROTOCOLS.",
+                scheme=scheme[:20],
+                words=words,
+            )
         )
 
 
@@ -140,62 +156,69 @@ def _check_user(parts: SplitResult, scheme: str) -> str:
         return ""
     if scheme != "ssh" or parts.password is not None:
         _refuse(
-            "The repository's address holds credentials before “@”: remove them, for they would be seen in logs and "
-            "process lists; give the portal's account a deploy key and use ssh instead."
+            say(
+                "The repository's address holds credentials before “@”: remove them, for they would be seen in logs "
+                "and process lists; give the portal's account a deploy key and use ssh instead."
+            )
         )
     if not _USER.fullmatch(parts.username or ""):
-        _refuse("The user before “@” in the repository's address is not one: write ssh://git@host/path.")
+        _refuse(say("The user before “@” in the repository's address is not one: write ssh://git@host/path."))
     return f"{parts.username}@"
 
 
 def _check_host(host: str) -> str:
     if not host:
-        _refuse("The repository's address names no host: write for example https://host/team/shop.git.")
+        _refuse(say("The repository's address names no host: write for example https://host/team/shop.git."))
     if ":" in host:
         try:
             return f"[{ipaddress.IPv6Address(host)}]"
         except ValueError:
-            _refuse("The host in the repository's address is malformed.")
+            _refuse(say("The host in the repository's address is malformed."))
     if not _HOST.fullmatch(host) or len(host) > 253:
-        _refuse("The host in the repository's address is malformed: a name such as git.example.org is expected.")
+        _refuse(say("The host in the repository's address is malformed: a name such as git.example.org is expected."))
     # A last part that is a number makes the whole a number to curl: 127.1, 0x7f000001 and 2130706433 are one host.
     if _NUMBER.fullmatch(host.rstrip(".").rsplit(".", 1)[-1]):
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
-            _refuse("The host in the repository's address is an odd number: write a name or four numbers.")
+            _refuse(say("The host in the repository's address is an odd number: write a name or four numbers."))
     return host.lower()
 
 
 def _check_path(parts: SplitResult) -> str:
     if parts.query or parts.fragment:
-        _refuse("The repository's address holds “?” or “#”: leave out what follows.")
+        _refuse(say("The repository's address holds “?” or “#”: leave out what follows."))
     path = parts.path.rstrip("/")
     if not path:
-        _refuse("The repository's address names a host but no repository: a path is missing after the host.")
+        _refuse(say("The repository's address names a host but no repository: a path is missing after the host."))
     if not _PATH.fullmatch(path) or _HIDDEN.search(path):
-        _refuse("The path in the repository's address holds characters that do not belong there: percent-encode them.")
+        _refuse(
+            say("The path in the repository's address holds characters that do not belong there: percent-encode them.")
+        )
     return path
 
 
 def _check_local(parts: SplitResult, local_root: Path | None) -> str:
     if parts.netloc:
-        _refuse("A file:// address may not name a host: write file:/// and an absolute path.")
+        _refuse(say("A file:// address may not name a host: write file:/// and an absolute path."))
     if local_root is None:
-        _refuse("Repositories on this machine are not allowed here: PORTAL_LOCAL_REPOSITORIES names no folder.")
+        _refuse(say("Repositories on this machine are not allowed here: PORTAL_LOCAL_REPOSITORIES names no folder."))
     if parts.query or parts.fragment:
-        _refuse("The repository's address holds “?” or “#”: leave out what follows.")
+        _refuse(say("The repository's address holds “?” or “#”: leave out what follows."))
     text = unquote(parts.path, errors="surrogateescape")
     if not text.isprintable():
-        _refuse("The path in the repository's address holds a control character or is not UTF-8: remove it.")
+        _refuse(say("The path in the repository's address holds a control character or is not UTF-8: remove it."))
     root = local_root.resolve()
     try:
         path = Path(text).resolve()
     except (OSError, RuntimeError):  # a loop of links, or a name longer than the file system takes
-        _refuse("The path in the repository's address cannot be followed on this machine.")
+        _refuse(say("The path in the repository's address cannot be followed on this machine."))
     if path == root or not path.is_relative_to(root):
         _refuse(
-            f"file:// repositories are allowed below {local_root} only (PORTAL_LOCAL_REPOSITORIES): move the "
-            "repository there, or use https or ssh."
+            say(
+                "file:// repositories are allowed below %(root)s only (PORTAL_LOCAL_REPOSITORIES): move the "
+                "repository there, or use https or ssh.",
+                root=local_root,
+            )
         )
     return f"file://{quote(str(path))}"

@@ -7,47 +7,65 @@ about our own disk or our own settings.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from releases.errors import GitError, SourceUnavailable, StorageFull
+from releases.errors import GitError, Sentence, SourceUnavailable, StorageFull, say
 
 _CREDENTIALS = re.compile(r"//[^/@\s'\"]*@")
 _CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\uf900-\ufffc]+")
 
-# Order matters: the first that fits is told. `{url}` is the checked address, which holds no credentials.
-_REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
+# Order matters: the first that fits is told. `url` is the checked address, which holds no credentials.
+_REMOTE_FAULTS: tuple[tuple[str, Callable[[str], Sentence]], ...] = (
     (
         r"resolve proxy|from proxy|proxy connect|Proxy CONNECT|to proxy",
-        "{url} cannot be reached because the proxy refused or is not there: check PORTAL_HTTPS_PROXY.",
+        lambda url: say(
+            "%(url)s cannot be reached because the proxy refused or is not there: check PORTAL_HTTPS_PROXY.", url=url
+        ),
     ),
     (
         r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
-        "The host of {url} is not known: check the address, and the name server of the machine that builds.",
+        lambda url: say(
+            "The host of %(url)s is not known: check the address, and the name server of the machine that builds.",
+            url=url,
+        ),
     ),
     (
         r"SSL certificate|certificate verif|gnutls_handshake|SSL_ERROR|SSL connect|CAfile|CApath|TLS handshake",
-        (
-            "The secure connection to {url} failed: check the address; if its certificate is of your own authority, "
-            "name that in PORTAL_CA_BUNDLE."
+        lambda url: say(
+            "The secure connection to %(url)s failed: check the address; if its certificate is of your own "
+            "authority, name that in PORTAL_CA_BUNDLE.",
+            url=url,
         ),
     ),
     (
         r"Host key verification failed",
-        "The ssh host key of {url} is not known here: add it to the known_hosts of the account that runs the workers.",
+        lambda url: say(
+            "The ssh host key of %(url)s is not known here: add it to the known_hosts of the account that "
+            "runs the workers.",
+            url=url,
+        ),
     ),
     (
         (
             r"Failed to connect|Couldn't connect|Connection refused|[Cc]onnection timed out|Connection timeout|"
             r"No route to host|Network is unreachable|Connection reset|unable to connect to"
         ),
-        "{url} cannot be reached: the host does not answer; check the address and the network, then try again.",
+        lambda url: say(
+            "%(url)s cannot be reached: the host does not answer; check the address and the network, then try again.",
+            url=url,
+        ),
     ),
     (
         r"Operation too slow|timed out",
-        "{url} answers too slowly: try again later.",
+        lambda url: say("%(url)s answers too slowly: try again later.", url=url),
     ),
     (
         r"error: 30[12378]|redirect",
-        "{url} points to another address (a redirect), which is not followed: enter the new address of the repository.",
+        lambda url: say(
+            "%(url)s points to another address (a redirect), which is not followed: enter the new address "
+            "of the repository.",
+            url=url,
+        ),
     ),
     (
         (
@@ -55,37 +73,47 @@ _REMOTE_FAULTS: tuple[tuple[str, str], ...] = (
             r"error: 40[13]|[Rr]epository not found|Access denied|Invalid username or password|error: 404|"
             r"repository '[^']*' not found"
         ),
-        "{url} was not found, or it refuses us: check the address, and that the portal's account may read it.",
+        lambda url: say(
+            "%(url)s was not found, or it refuses us: check the address, and that the portal's account may read it.",
+            url=url,
+        ),
     ),
     (
         r"dubious ownership",
-        (
-            "{url} belongs to another account of this machine, so git refuses to read it: give it to the account that "
-            "runs the workers."
+        lambda url: say(
+            "%(url)s belongs to another account of this machine, so git refuses to read it: give it to the "
+            "account that runs the workers.",
+            url=url,
         ),
     ),
     (
         r"cannot run ssh",
-        "{url} is reached by ssh, and there is none on this machine: ask an operator to install openssh-client.",
+        lambda url: say(
+            "%(url)s is reached by ssh, and there is none on this machine: ask an operator to install openssh-client.",
+            url=url,
+        ),
     ),
     (
         r"transport '[^']*' not allowed",
-        "git refused the protocol of {url}: use https or ssh, or ask an operator to change PORTAL_GIT_PROTOCOLS.",
+        lambda url: say(
+            "git refused the protocol of %(url)s: use https or ssh, or ask an operator to change PORTAL_GIT_PROTOCOLS.",
+            url=url,
+        ),
     ),
     (
         (
             r"does not appear to be a git repository|is this a git repository|not a git repository|not valid:|"
             r"invalid gitfile|invalid server response|bad line length|unexpected .*packet|expected (?:service|flush)"
         ),
-        "There is no git repository at {url}: check the address.",
+        lambda url: say("There is no git repository at %(url)s: check the address.", url=url),
     ),
     (
         r"hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Could not read from remote|transfer closed",
-        "The connection to {url} broke off: try again.",
+        lambda url: say("The connection to %(url)s broke off: try again.", url=url),
     ),
     (
         r"unable to access|error: [45][0-9][0-9]",
-        "{url} answered with an error: try again later.",
+        lambda url: say("%(url)s answered with an error: try again later.", url=url),
     ),
 )
 
@@ -110,19 +138,21 @@ def remote_fault(url: str, said: str) -> GitError | StorageFull:
     judged = said.replace(url, "")  # a repository may be called “redirect”
     for pattern, sentence in _REMOTE_FAULTS:
         if re.search(pattern, judged):
-            return SourceUnavailable(sentence.format(url=url))
-    return GitError(f"git could not fetch from {url}: {last_words(said)}.")
+            return SourceUnavailable(sentence(url))
+    return GitError(say("git could not fetch from %(url)s: %(said)s.", url=url, said=last_words(said)))
 
 
 def local_fault(what: str, said: str) -> GitError | StorageFull:
     """The exception for work on a mirror that failed. `what` reads on: “git could not …”."""
-    return disk_fault(said) or GitError(f"git could not {what}: {last_words(said)}.")
+    return disk_fault(said) or GitError(say("git could not %(what)s: %(said)s.", what=what, said=last_words(said)))
 
 
 def disk_fault(said: str) -> StorageFull | None:
     """git's own disk was full, or it was not."""
     if "No space left on device" in said or "Disk quota exceeded" in said:
-        return StorageFull("No space is left for the mirrors of repositories: free some in PORTAL_HOME and try again.")
+        return StorageFull(
+            say("No space is left for the mirrors of repositories: free some in PORTAL_HOME and try again.")
+        )
     return None
 
 
@@ -131,6 +161,6 @@ def last_words(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
     if not telling:
-        return "it gave no reason"
+        return say("it gave no reason")
     line = telling[0].split(":", 1)[-1].strip() if telling[0].startswith(("fatal:", "error:")) else telling[-1]
-    return _CONTROL.sub(" ", _CREDENTIALS.sub("//", line))[:300].rstrip(". ") or "it gave no reason"
+    return _CONTROL.sub(" ", _CREDENTIALS.sub("//", line))[:300].rstrip(". ") or say("it gave no reason")

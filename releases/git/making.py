@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from releases.errors import GitError
+from releases.errors import GitError, say
 from releases.git.faults import local_fault
 from releases.git.process import Failed, Surroundings, run
 
@@ -38,7 +38,9 @@ def make_repository(target: Path, versions: Sequence[Version]) -> Path:
             _make(target, versions, Path(work))
     except OSError as error:
         if not _refs(target):  # else another maker was quicker
-            raise GitError(f"The repository {target} cannot be written: {error.strerror}.") from error
+            raise GitError(
+                say("The repository %(path)s cannot be written: %(why)s.", path=target, why=error.strerror)
+            ) from error
     return target
 
 
@@ -67,7 +69,7 @@ def _run(*arguments: str, feed: bytes = b"", git_dir: Path | None = None) -> byt
     try:
         return run(arguments, environment=Surroundings().environment(), feed=feed, git_dir=git_dir)
     except Failed as failure:
-        raise local_fault("write the repository", failure.said) from failure
+        raise local_fault(say("write the repository"), failure.said) from failure
 
 
 def _stream(versions: Sequence[Version]) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from releases.errors import GitError, InvalidInput, RefNotFound, SourceUnavailable
+from releases.errors import GitError, InvalidInput, RefNotFound, Sentence, SourceUnavailable, say
 from releases.git import reading, upkeep
 from releases.git.address import check_ref, check_repository, protocol_of
 from releases.git.faults import remote_fault, shows_damage
@@ -76,7 +76,9 @@ class Git:
             found = reading.refs(self._reader(mirror))
         if not found:
             raise SourceUnavailable(
-                f"{url} has no tags and no branches yet, or is no git repository: push one, then refresh."
+                say(
+                    "%(url)s has no tags and no branches yet, or is no git repository: push one, then refresh.", url=url
+                )
             )
         return found
 
@@ -166,18 +168,25 @@ class Git:
 
     def _path(self, mirror: str) -> Path:
         if not _NAME.fullmatch(mirror) or mirror.endswith((".lock", ".damaged")):
-            raise GitError("The name of a mirror may hold letters, digits, “.”, “_” and “-” only.")
+            raise GitError(say("The name of a mirror may hold letters, digits, “.”, “_” and “-” only."))
         return self.mirrors / mirror
 
     def _reader(self, mirror: str) -> Reader:
         return Reader(self._path(mirror), Surroundings())
 
 
-def _not_found(name: str, known: Sequence[RemoteRef]) -> str:
-    sentence = f"The repository has no tag, branch or commit “{name}”"
+def _not_found(name: str, known: Sequence[RemoteRef]) -> Sentence:
     names = list(dict.fromkeys(ref.name for ref in known))
     if near := get_close_matches(name, names, n=5, cutoff=0.5):
-        return f"{sentence}: did you mean {', '.join(near)}?"
+        return say(
+            "The repository has no tag, branch or commit “%(name)s”: did you mean %(near)s?",
+            name=name,
+            near=", ".join(near),
+        )
     if names:
-        return f"{sentence}: it has for example {', '.join(names[:5])}."
-    return f"{sentence}: it has no refs at all."
+        return say(
+            "The repository has no tag, branch or commit “%(name)s”: it has for example %(names)s.",
+            name=name,
+            names=", ".join(names[:5]),
+        )
+    return say("The repository has no tag, branch or commit “%(name)s”: it has no refs at all.", name=name)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from releases.errors import GitError
+from releases.errors import GitError, say
 from releases.specs import NeverStop, Stop
 
 CHUNK = 128 * 1024
@@ -161,7 +161,13 @@ def run(
     for chunk in chunks:
         answer += chunk
         if len(answer) > limit:
-            raise GitError(f"git {arguments[0]} answered with more than {limit // 1024 // 1024} MB: that is too much.")
+            raise GitError(
+                say(
+                    "git %(command)s answered with more than %(limit)s MB: that is too much.",
+                    command=arguments[0],
+                    limit=limit // 1024 // 1024,
+                )
+            )
     return bytes(answer)
 
 
@@ -193,9 +199,13 @@ def _running(
                 pass_fds=tuple(keep_open),
             )
         except FileNotFoundError as error:
-            raise GitError("git is not installed on this machine: install the package “git” and try again.") from error
+            raise GitError(
+                say("git is not installed on this machine: install the package “git” and try again.")
+            ) from error
         except OSError as error:
-            raise GitError(f"git cannot be started on this machine: {error.strerror}.") from error
+            raise GitError(
+                say("git cannot be started on this machine: %(strerror)s.", strerror=error.strerror)
+            ) from error
     with process:
         try:
             yield process
@@ -221,7 +231,13 @@ def _watch(process: subprocess.Popen[bytes], words: _Words, stop: Stop, seconds:
             ready = selector.select(STEP)
             left -= time.monotonic() - before
             if left < 0:
-                raise GitError(f"git {name} took longer than {seconds:.0f} seconds and was ended: try again later.")
+                raise GitError(
+                    say(
+                        "git %(name)s took longer than %(seconds).0f seconds and was ended: try again later.",
+                        name=name,
+                        seconds=seconds,
+                    )
+                )
             for key, _ in ready:
                 source: IO[bytes] = key.fileobj  # type: ignore[assignment] # we registered the two pipes ourselves
                 data = os.read(source.fileno(), CHUNK)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, cast
 
-from releases.errors import BuildFailed, GitError, LimitExceeded
+from releases.errors import BuildFailed, GitError, LimitExceeded, Sentence, grouped, say
 from releases.git.faults import local_fault
 from releases.git.process import Failed, Surroundings, run, stream
 from releases.specs import RemoteRef, Stop, TreeEntry
@@ -64,20 +64,25 @@ class Reader:
 
     def check(self) -> None:
         if not (self.path / "HEAD").exists():
-            raise GitError(f"There is no mirror of the repository at {self.path} yet: refresh the application first.")
+            raise GitError(
+                say(
+                    "There is no mirror of the repository at %(path)s yet: refresh the application first.",
+                    path=self.path,
+                )
+            )
 
 
 def checked(commit: str) -> str:
     """The same commit id; raises `GitError` when it is not 40 lower-case hex digits."""
     if not _COMMIT.fullmatch(commit):
-        raise GitError("A commit must be named by 40 hexadecimal digits here.")
+        raise GitError(say("A commit must be named by 40 hexadecimal digits here."))
     return commit
 
 
 def refs(reader: Reader) -> list[RemoteRef]:
     """Tags, then branches, each newest first. What leads to no commit is left out."""
     fields = "%00".join(f"%({name})" for name in _REF_FIELDS)
-    answer = reader.run("for-each-ref", f"--format={fields}%00", "refs/tags", "refs/heads", what="list the refs")
+    answer = reader.run("for-each-ref", f"--format={fields}%00", "refs/tags", "refs/heads", what=say("list the refs"))
     found = [ref for record in answer.split(b"\0\n") if record and (ref := _ref(reader, record.split(b"\0")))]
     found.sort(key=lambda ref: (ref.kind == "branch", -ref.committed_at.timestamp(), ref.name))
     return found
@@ -88,7 +93,7 @@ def committed_at(reader: Reader, commit: str) -> datetime:
 
 
 def entries(reader: Reader, commit: str) -> list[TreeEntry]:
-    answer = reader.run("ls-tree", "-r", "-z", "-l", "--full-tree", checked(commit), what="list the files")
+    answer = reader.run("ls-tree", "-r", "-z", "-l", "--full-tree", checked(commit), what=say("list the files"))
     records = answer.split(b"\0")[:-1]
     if len(records) > MOST_FILES:
         raise LimitExceeded(_too_many())
@@ -101,13 +106,20 @@ def read_file(reader: Reader, commit: str, path: str, limit: int) -> bytes | Non
     if not name or len(name) > 4000 or b"\n" in name or b"\0" in name or {b"", b".", b".."} & set(parts):
         return None
     question = checked(commit).encode() + b":" + name + b"\n"
-    what = "read a file of the commit"
+    what = say("read a file of the commit")
     answer = reader.run("cat-file", "--batch-check", "--follow-symlinks", feed=question, what=what)
     found = re.fullmatch(rb"([0-9a-f]{40}) blob (\d+)\n", answer)
     if not found:
         return None
     if int(found[2]) > limit:
-        raise LimitExceeded(f"{path} holds {int(found[2]):,} bytes: at most {limit:,} are read from such a file.")
+        raise LimitExceeded(
+            say(
+                "%(path)s holds %(size)s bytes: at most %(limit)s are read from such a file.",
+                path=path,
+                size=grouped(int(found[2])),
+                limit=grouped(limit),
+            )
+        )
     return reader.run("cat-file", "blob", found[1].decode(), what=what, limit=limit)
 
 
@@ -120,9 +132,11 @@ def archive(reader: Reader, commit: str, uid: int, folder: str, bytes_limit: int
     except Failed as failure:
         if "invalid path" in failure.said:
             raise BuildFailed(_leads_out()) from failure
-        raise local_fault(f"archive the commit {commit[:12]}", failure.said) from failure
+        raise local_fault(say("archive the commit %(commit)s", commit=commit[:12]), failure.said) from failure
     except tarfile.TarError as error:
-        raise GitError(f"git's archive of the commit {commit[:12]} cannot be read: {error}.") from error
+        raise GitError(
+            say("git's archive of the commit %(commit)s cannot be read: %(error)s.", commit=commit[:12], error=error)
+        ) from error
     finally:
         chunks.close()
 
@@ -164,7 +178,7 @@ def _name(full_name: bytes) -> str:
 
 
 def _commit_fields(reader: Reader, commit: str) -> tuple[bytes, bytes]:
-    what = "read the commit"
+    what = say("read the commit")
     answer = reader.run("log", "-1", "--no-mailmap", "--format=%ct%x00%s", checked(commit), "--", what=what)
     seconds, _, words = answer.rstrip(b"\n").partition(b"\0")
     return seconds, words
@@ -197,8 +211,11 @@ def _entry(record: bytes) -> TreeEntry:
     )
 
 
-def _too_many() -> str:
-    return f"The commit holds more than {MOST_FILES:,} files: remove what does not belong into a release."
+def _too_many() -> Sentence:
+    return say(
+        "The commit holds more than %(most)s files: remove what does not belong into a release.",
+        most=grouped(MOST_FILES),
+    )
 
 
 # ---- the archive -----------------------------------------------------------------------------------
@@ -242,7 +259,9 @@ def _reowned(chunks: Iterator[bytes], uid: int, bytes_limit: int) -> Iterator[by
                 raise LimitExceeded(_too_many())
             if size > bytes_limit:
                 most = bytes_limit // 1024 // 1024
-                raise LimitExceeded(f"The files of the commit are larger than {most} MB together, the most allowed.")
+                raise LimitExceeded(
+                    say("The files of the commit are larger than %(most)s MB together, the most allowed.", most=most)
+                )
             yield _header(member, uid)
             yield from _content(reader, member)
             reader.members = []  # type: ignore[attr-defined] # tarfile would keep every member that it has read
@@ -261,8 +280,8 @@ def _header(member: tarfile.TarInfo, uid: int) -> bytes:
     return plain.tobuf(format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
 
 
-def _leads_out() -> str:
-    return "The repository holds a file whose name leads out of its folder, or is one of git's own: remove it."
+def _leads_out() -> Sentence:
+    return say("The repository holds a file whose name leads out of its folder, or is one of git's own: remove it.")
 
 
 def _kind(member: tarfile.TarInfo) -> bytes:
@@ -272,7 +291,7 @@ def _kind(member: tarfile.TarInfo) -> bytes:
         return tarfile.DIRTYPE
     if member.issym():
         return tarfile.SYMTYPE
-    raise BuildFailed("The repository holds something that is no file, folder or link: remove it.")
+    raise BuildFailed(say("The repository holds something that is no file, folder or link: remove it."))
 
 
 def _content(reader: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:

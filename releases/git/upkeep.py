@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from releases.errors import GitError, SourceUnavailable, StorageError, StorageFull
+from releases.errors import GitError, SourceUnavailable, StorageError, StorageFull, say
 from releases.git.faults import local_fault
 from releases.git.process import STEP, Failed, Surroundings, run
 from releases.specs import Stop
@@ -125,8 +125,11 @@ class Growth:
                 size += part.stat().st_size
         if size > self.most:
             raise SourceUnavailable(
-                f"The repository is larger than {self.most // 1024 // 1024} MB, which is the most that is fetched: "
-                "remove large files from its history."
+                say(
+                    "The repository is larger than %(most)s MB, which is the most that is fetched: "
+                    "remove large files from its history.",
+                    most=self.most // 1024 // 1024,
+                )
             )
 
 
@@ -139,7 +142,7 @@ def _make(path: Path, surroundings: Surroundings, stop: Stop) -> None:
     try:
         run(command, environment=surroundings.environment(), stop=stop)
     except Failed as failure:
-        raise local_fault(f"make the mirror {path}", failure.said) from failure
+        raise local_fault(say("make the mirror %(path)s", path=path), failure.said) from failure
 
 
 def _wait_for(descriptor: int, mirror: str, stop: Stop) -> None:
@@ -150,7 +153,9 @@ def _wait_for(descriptor: int, mirror: str, stop: Stop) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
-                raise GitError(f"Another process has been refreshing {mirror} for too long: try again later.") from None
+                raise GitError(
+                    say("Another process has been refreshing %(mirror)s for too long: try again later.", mirror=mirror)
+                ) from None
             time.sleep(STEP)
         else:
             return
@@ -158,5 +163,13 @@ def _wait_for(descriptor: int, mirror: str, stop: Stop) -> None:
 
 def _disk_fault(path: Path, error: OSError) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull(f"No space is left for repositories in {path.parent}: free some and try again.")
-    return StorageError(f"The mirror {path} cannot be written: {error.strerror}; check the folder's owner and rights.")
+        return StorageFull(
+            say("No space is left for repositories in %(folder)s: free some and try again.", folder=path.parent)
+        )
+    return StorageError(
+        say(
+            "The mirror %(path)s cannot be written: %(strerror)s; check the folder's owner and rights.",
+            path=path,
+            strerror=error.strerror,
+        )
+    )

@@ -21,6 +21,7 @@ from releases.errors import (
     LeaseLost,
     SourceUnavailable,
     WorkshopError,
+    say,
 )
 from releases.jobs.environments import environment_of
 from releases.jobs.images import package_of
@@ -44,6 +45,7 @@ from releases.pipeline.checkout import check_out
 from releases.pipeline.collect import collect
 from releases.pipeline.prepare import known, prepare
 from releases.pipeline.probe import ProbeFailed, probe
+from releases.sentences import changed, columns
 from releases.specs import BuiltFile, BuiltImage, CheckedOut, ProbeResult, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, Mask, log_path, secret_values
@@ -59,7 +61,7 @@ def run_build(build_id: int) -> None:
     with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
-        _end_in_time(build, outcome, Mask(secret_values(build.environment))(message), log)
+        _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
 
 
 def _end_in_time(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:
@@ -84,7 +86,7 @@ def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
         return Outcome.WORKER_LOST, error.message
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database did not answer in the middle of build %s: %s", build.pk, error)
-        return Outcome.INTERNAL_ERROR, "The database went away in the middle of this build: press Rebuild."
+        return Outcome.INTERNAL_ERROR, say("The database went away in the middle of this build: press Rebuild.")
     except BuildCancelled:
         return Outcome.CANCELLED, _who_cancelled(build)
     except IllegalTransition:  # a verb that met a build which is being cancelled
@@ -103,9 +105,10 @@ def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
         return Outcome.INTERNAL_ERROR, error.message
     except Exception as error:  # the one broad net: no build may stay without an end
         logger.exception("Build %s met a defect of the portal", build)
-        return Outcome.INTERNAL_ERROR, (
-            f"The portal itself failed ({type(error).__name__}); the worker's output has the details. "
-            f"Rebuild, and report it if it happens again."
+        return Outcome.INTERNAL_ERROR, say(
+            "The portal itself failed (%(error)s); the worker's output has the details. "
+            "Rebuild, and report it if it happens again.",
+            error=type(error).__name__,
         )
 
 
@@ -124,9 +127,11 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     build.mark_probing()
     _probe(build, image, bench, log)
     lease.check()
-    return (
-        f"app.tar.gz {artifact.size / 1e6:.1f} MB, image {image.size / 1e6:.1f} MB, "
-        f"in {time.monotonic() - started:.1f} s."
+    return say(
+        "app.tar.gz %(artifact).1f MB, image %(image).1f MB, in %(seconds).1f s.",
+        artifact=artifact.size / 1e6,
+        image=image.size / 1e6,
+        seconds=time.monotonic() - started,
     )
 
 
@@ -190,7 +195,11 @@ def _freeze_source(build: Build, source: CheckedOut) -> None:
         build.note(**facts)
     except IntegrityError as error:
         raise BuildFailed(
-            f"{build.ref} is commit {source.commit[:7]}, which is being built already: follow that build instead."
+            say(
+                "%(ref)s is commit %(commit)s, which is being built already: follow that build instead.",
+                ref=build.ref,
+                commit=source.commit[:7],
+            )
         ) from error
 
 
@@ -212,7 +221,7 @@ def _keep_artifact(build: Build, kept: BuiltFile) -> None:
 def _keep_image(build: Build, made: BuiltImage, images: StackImages) -> None:
     artifact = build.artifact
     if artifact is None:
-        raise IllegalTransition(f"Build {build} has no artifact to make an image of.")
+        raise IllegalTransition(say("Build %(build)s has no artifact to make an image of.", build=build))
     with transaction.atomic():
         image = Image.objects.create(
             image_id=made.image_id,
@@ -232,7 +241,7 @@ def _keep_image(build: Build, made: BuiltImage, images: StackImages) -> None:
 
 def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> None:
     if build.probe_policy == "off":
-        skip(build, StepName.PROBE, "switched off for this application")
+        skip(build, StepName.PROBE, say("switched off for this application"))
         return
     with step(build, StepName.PROBE, log):
         try:
@@ -249,7 +258,7 @@ def _keep_probe(build: Build, result: ProbeResult) -> None:
         probe_seconds=result.seconds if result.status else None,
         probe_memory=result.memory or None,
         probe_body=hide(result.body),
-        probe_message=hide(result.message)[:500],
+        **columns("probe_message", changed(result.message, hide), most=500),
     )
 
 
@@ -270,8 +279,8 @@ def _end(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:
 
 def _who_cancelled(build: Build) -> str:
     asked = build.events.filter(verb="build.cancel_asked").first()
-    name = asked.actor_name if asked and asked.actor_name else "the portal"
-    return f"Cancelled by {name}; nothing of it was released."
+    name = asked.actor_name if asked and asked.actor_name else say("the portal")
+    return say("Cancelled by %(name)s; nothing of it was released.", name=name)
 
 
 def _worker_name() -> str:

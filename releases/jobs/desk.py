@@ -11,7 +11,7 @@ from typing import cast
 from django.conf import settings
 from django.db import Error, connection
 
-from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError
+from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError, joined, say
 from releases.git import Git
 from releases.jobs import workbench
 from releases.jobs.images import image_of
@@ -19,7 +19,8 @@ from releases.models import Application, Preparation, Preview, PreviewState, Ref
 from releases.pipeline import probe
 from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
-from releases.specs import Anew, NeverStop, ProbeResult
+from releases.sentences import changed
+from releases.specs import Anew, NeverStop, ProbeResult, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, Mask, preparation_log_path, secret_values
 
@@ -51,14 +52,14 @@ def start_preview(preview_id: int) -> None:
         engine = bench.engine
         result = _boot(bench, preview)
         if not result.status:
-            raise BuildFailed(hide(result.message))
+            raise BuildFailed(changed(result.message, hide))
         address = engine.address(preview.container, stacks.load(preview.build.stack).port)
         preview.mark_running(
             address=f"http://{address}",
             status=result.status,
             seconds=result.seconds,
             body=hide(result.body),
-            message=hide(result.message),
+            message=changed(result.message, hide),
         )
     except IllegalTransition:
         logger.info("Preview %s was stopped while it started", preview.pk)
@@ -89,7 +90,7 @@ class _StillWanted:
 
     def check(self) -> None:
         if not Preview.objects.live().filter(pk=self._key).exclude(state="stopping").exists():
-            raise IllegalTransition("The preview is not wanted any more.")
+            raise IllegalTransition(say("The preview is not wanted any more."))
 
 
 def _fail(preview: Preview, message: str) -> None:
@@ -110,15 +111,15 @@ def prepare_stack(preparation_id: int) -> None:
                 stack = stacks.load(preparation.stack)
                 if stack.digest != preparation.digest:
                     raise StackError(
-                        f"The files of {stack.name} changed since this was asked for: press Prepare again."
+                        say(
+                            "The files of %(stack)s changed since this was asked for: press Prepare again.",
+                            stack=stack.name,
+                        )
                     )
                 before = Preparation.objects.latest_success(stack.name, stack.digest)
                 bench = workbench.make_bench(output=log.line, stop=NeverStop())
                 images = prepare(stack, bench, anew=cast(Anew, preparation.anew))
-            message = f"Builder {images.builder_size / 1e6:.0f} MB, runner {images.runner_size / 1e6:.0f} MB."
-            if preparation.anew and before is not None:
-                same = before.runner_image == images.runner_id
-                message += f" The runtime {'came out the same as before' if same else 'is a new one'}."
+            message = _what_was_made(images, before if preparation.anew else None)
             log.line(f"Succeeded: {message}")
             preparation.mark_succeeded(images, message)
         except PortalError as error:
@@ -131,6 +132,20 @@ def prepare_stack(preparation_id: int) -> None:
             _fail_preparation(preparation, message)
 
 
+def _what_was_made(images: StackImages, before: Preparation | None) -> str:
+    """`before` is what the stack had, when it was to be made anew."""
+    sizes = say(
+        "Builder %(builder).0f MB, runner %(runner).0f MB.",
+        builder=images.builder_size / 1e6,
+        runner=images.runner_size / 1e6,
+    )
+    if before is None:
+        return sizes
+    same = before.runner_image == images.runner_id
+    news = say("The runtime came out the same as before.") if same else say("The runtime is a new one.")
+    return joined(" ", [sizes, news])
+
+
 def _fail_preparation(preparation: Preparation, message: str) -> None:
     try:
         preparation.mark_failed(message)
@@ -140,7 +155,10 @@ def _fail_preparation(preparation: Preparation, message: str) -> None:
 
 def _defect(error: Exception) -> str:
     """The sentence for a failure that nobody foresaw; its traceback is for the worker's output."""
-    return f"The portal itself failed ({type(error).__name__}): try again; the worker's output has the details."
+    return say(
+        "The portal itself failed (%(error)s): try again; the worker's output has the details.",
+        error=type(error).__name__,
+    )
 
 
 @contextmanager

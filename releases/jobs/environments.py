@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from releases.errors import StackError
+from releases.errors import StackError, joined, say, say_many
 from releases.jobs.steps import skip, step
 from releases.models import Build, Environment, Package, StepName
 from releases.pipeline.bench import Bench, alone
 from releases.pipeline.produce import Produced, produce
 from releases.pipeline.requirements import inputs_digest
+from releases.sentences import columns
 from releases.specs import KeptEnvironment, Locked, Part, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter
@@ -61,7 +62,7 @@ def _is_intact(found: Environment, bench: Bench) -> bool:
 
 
 def _reuse(build: Build, found: Environment, log: LogWriter) -> KeptEnvironment:
-    note = f"environment reused from #{found.made_by.number}"
+    note = say("environment reused from #%(number)s", number=found.made_by.number)
     log.step(StepName.PRODUCE.value)
     log.line(f"The {note}: {len(found.packages)} packages, {found.key[:12]}")
     skip(build, StepName.PRODUCE, note)
@@ -72,7 +73,9 @@ def _reuse(build: Build, found: Environment, log: LogWriter) -> KeptEnvironment:
 def _make(build: Build, commit: str, inputs: str, images: StackImages, bench: Bench) -> KeptEnvironment:
     stack = stacks.load(build.stack)
     if stack.digest != images.digest:
-        raise StackError(f"The files of the stack {stack.name} changed while this build went on: press Rebuild.")
+        raise StackError(
+            say("The files of the stack %(stack)s changed while this build went on: press Rebuild.", stack=stack.name)
+        )
     known = {} if build.without_cache else _intact_parts(Environment.objects.parts_for(build), bench)
     made = produce(build.spec(), commit, images, stack.installers, inputs=inputs, known=known, bench=bench)
     note = _what_changed(build, made)
@@ -95,7 +98,7 @@ def keep_environment(build: Build, row: Environment, note: str) -> None:
             Package(build=build, name=found.name, version=found.version, sha256=found.sha256, filename=found.filename)
             for found in row.locked()
         )
-    build.note(kept_environment=row, environment_note=note[:300])
+    build.note(kept_environment=row, **columns("environment_note", note, most=300))
 
 
 def _what_changed(build: Build, made: Produced) -> str:
@@ -103,21 +106,22 @@ def _what_changed(build: Build, made: Produced) -> str:
     packages = made.environment.packages
     before = build.comparable()
     if before is None or before.kept_environment is None:
-        note = f"made: {len(packages)} packages"
-    else:
-        changes = _changes(before.kept_environment.locked(), packages)
-        named = ", ".join(changes[:CHANGES_NAMED]) + (" …" if len(changes) > CHANGES_NAMED else "")
-        plural = "" if len(changes) == 1 else "s"
-        note = (
-            f"made: {len(changes)} package{plural} changed since #{before.number}"
-            if changes
-            else "made: the same packages"
+        note = say("made: %(n)d packages", n=len(packages))
+    elif changes := _changes(before.kept_environment.locked(), packages):
+        note = say_many(
+            "made: %(n)d package changed since #%(number)s (%(changes)s)",
+            "made: %(n)d packages changed since #%(number)s (%(changes)s)",
+            n=len(changes),
+            number=before.number,
+            changes=", ".join(changes[:CHANGES_NAMED]) + (" …" if len(changes) > CHANGES_NAMED else ""),
         )
-        note += f" ({named})" if changes else f" as #{before.number}"
+    else:
+        note = say("made: the same packages as #%(number)s", number=before.number)
     compiled = [package.name for package in packages if package.source != "wheel"]
-    if compiled:
-        note += f"; not reproducible, for {', '.join(compiled[:CHANGES_NAMED])} was not a wheel"
-    return note
+    if not compiled:
+        return note
+    names = ", ".join(compiled[:CHANGES_NAMED])
+    return joined("; ", [note, say("not reproducible, for %(names)s was not a wheel", names=names)])
 
 
 def _changes(before: tuple[Locked, ...], now: tuple[Locked, ...]) -> list[str]:

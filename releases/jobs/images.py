@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from releases.errors import BuildFailed, EngineError, StorageError
+from releases.errors import BuildFailed, EngineError, Sentence, StorageError, say
 from releases.models import Build, Event, Image
 from releases.pipeline.bench import Bench
 from releases.pipeline.package import package
@@ -23,14 +23,19 @@ def image_of(build: Build, bench: Bench) -> str:
     and the runner that are kept; raises `StorageError` when one of them is not, `EngineError`."""
     image = build.image
     if image is None:
-        raise BuildFailed("The build has no image.")
+        raise BuildFailed(say("The build has no image."))
     if bench.engine.image(image.image_id) is not None:
         return image.image_id
     _check_intact(build, image, bench)
     made = package_of(build, image.artifact.kept(), _runner_of(build, image), bench)
     if made.config_digest != image.config_digest:
         bench.engine.remove_image(made.tag)
-        raise EngineError(f"{_gone(build)} What is put together from what is kept has another id now: press Rebuild.")
+        raise EngineError(
+            say(
+                "%(gone)s What is put together from what is kept has another id now: press Rebuild.",
+                gone=_gone(build),
+            )
+        )
     Event.objects.record("image.made_again", build=build, data={"id": made.image_id, "tag": made.tag})
     return made.image_id
 
@@ -38,14 +43,20 @@ def image_of(build: Build, bench: Bench) -> str:
 def _check_intact(build: Build, image: Image, bench: Bench) -> None:
     """A layer that is read from the store must be what it was: all are looked through before any is sent."""
     if not image.runner_layer or not image.artifact.sheets:
-        raise StorageError(f"{_gone(build)} It was made before its parts were kept: press Rebuild.")
-    for name, digest in (("app.tar.gz", image.artifact.sha256), ("runtime", image.runner_layer)):
+        raise StorageError(say("%(gone)s It was made before its parts were kept: press Rebuild.", gone=_gone(build)))
+    for name, digest in (("app.tar.gz", image.artifact.sha256), (say("runtime"), image.runner_layer)):
         if not bench.blobs.is_intact(digest):
-            raise StorageError(f"{_gone(build)} Its {name} is missing in the store, or damaged: press Rebuild.")
+            raise StorageError(
+                say(
+                    "%(gone)s Its %(name)s is missing in the store, or damaged: press Rebuild.",
+                    gone=_gone(build),
+                    name=name,
+                )
+            )
 
 
-def _gone(build: Build) -> str:
-    return f"The image of {build} is gone from the engine."
+def _gone(build: Build) -> Sentence:
+    return say("The image of %(build)s is gone from the engine.", build=build)
 
 
 def _runner_of(build: Build, image: Image) -> StackImages:

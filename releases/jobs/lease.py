@@ -14,7 +14,7 @@ from types import TracebackType
 from django.conf import settings
 from django.db import Error, connection
 
-from releases.errors import BuildCancelled, BuildTimedOut, LeaseLost
+from releases.errors import BuildCancelled, BuildTimedOut, LeaseLost, say
 from releases.models import Build, State
 
 logger = logging.getLogger(__name__)
@@ -49,13 +49,21 @@ class Lease:
 
     def check(self) -> None:
         if self._lost.is_set():
-            raise LeaseLost(f"Build {self._build} was finished by another hand, or the database was away too long.")
+            raise LeaseLost(
+                say(
+                    "Build %(build)s was finished by another hand, or the database was away too long.",
+                    build=self._build,
+                )
+            )
         if self._cancelled.is_set():
-            raise BuildCancelled("Cancelled.")
+            raise BuildCancelled(say("Cancelled."))
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise BuildTimedOut(
-                f"The build took longer than its limit of {self._seconds} s and was ended: look where the log stops, "
-                f"or raise “time limit of a build” of the application."
+                say(
+                    "The build took longer than its limit of %(seconds)s s and was ended: look where the log stops, "
+                    "or raise “time limit of a build” of the application.",
+                    seconds=self._seconds,
+                )
             )
 
     def __enter__(self) -> Lease:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from releases.errors import InvalidInput, StackError, StorageError
+from releases.errors import InvalidInput, StackError, StorageError, say
 from releases.jobs.environments import keep_environment
 from releases.jobs.steps import skip
 from releases.models import Artifact, Build, Environment, Event, StepName, rebasable
@@ -26,12 +26,14 @@ def take_over(build: Build, bench: Bench, log: LogWriter) -> BuiltFile:
         raise ValueError(f"Build {build} rebases nothing.")
     artifact, kept = _parts_of(old)
     if not bench.blobs.is_intact(artifact.sha256):
-        raise StorageError(f"The app.tar.gz of {old} is missing in the store, or damaged: press Rebuild instead.")
-    _say(build, log, StepName.CHECKOUT, f"commit of #{old.number}")
+        raise StorageError(
+            say("The app.tar.gz of %(build)s is missing in the store, or damaged: press Rebuild instead.", build=old)
+        )
+    _say(build, log, StepName.CHECKOUT, say("commit of #%(number)s", number=old.number))
     build.note(**{name: getattr(old, name) for name in SAME})
-    _say(build, log, StepName.PRODUCE, f"environment of #{old.number}")
-    keep_environment(build, kept, f"environment of #{old.number}, as it is")
-    _say(build, log, StepName.COLLECT, f"archive of #{old.number}")
+    _say(build, log, StepName.PRODUCE, say("environment of #%(number)s", number=old.number))
+    keep_environment(build, kept, say("environment of #%(number)s, as it is", number=old.number))
+    _say(build, log, StepName.COLLECT, say("archive of #%(number)s", number=old.number))
     log.line(f"sha256 {artifact.sha256}, {artifact.size:,} bytes")
     with transaction.atomic():
         build.note(artifact=artifact)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from releases.errors import BuildCancelled, LeaseLost
 from releases.models import Build, State, Step, StepName, StepResult
+from releases.sentences import columns
 from releases.storage import LogWriter, log_path
 
 
@@ -45,7 +46,7 @@ def skip(build: Build, name: StepName, why: str) -> None:
             result=StepResult.SKIPPED,
             started_at=now,
             finished_at=now,
-            detail=why,
+            **columns("detail", why, most=300),
         )
 
 

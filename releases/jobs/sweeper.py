@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from releases.audit import checkpoints, scrub
-from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError
+from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
 from releases.jobs import doorbell, steps, workbench
 from releases.models import (
     Application,
@@ -53,7 +53,7 @@ SCRUB_BYTES = 128 * 1024 * 1024
 """Kept files are read again at this pace a round, about 30 GB an hour and a tenth of a second of one processor."""
 LOG_DELAY = 0.3
 """Seconds that the engine may take to write down a line which it has stamped with its time."""
-LOST = (
+LOST = say(
     "The worker was lost in the middle of this build: it was killed, or its machine stopped. "
     "What it had begun was removed; press Rebuild."
 )
@@ -125,7 +125,9 @@ class Sweeper:
         # First what needs no engine: one that is away or hangs keeps no cancel from being over in time.
         for build in cancelling.exclude(cancel_asked_at__gt=Now() - CANCEL_PATIENCE):
             with suppress(LeaseLost, IllegalTransition):
-                build.mark_ended(Outcome.CANCELLED, "Cancelled; its worker did not let go, so the portal ended it.")
+                build.mark_ended(
+                    Outcome.CANCELLED, say("Cancelled; its worker did not let go, so the portal ended it.")
+                )
                 steps.tell_the_end(build)
         for build in pending:
             with suppress(EngineError):
@@ -134,8 +136,8 @@ class Sweeper:
     def _stop_previews(self) -> None:
         for preview in Preview.objects.to_be_stopped().select_related("build__application", "build__image"):
             by_itself = preview.state == PreviewState.RUNNING
-            minutes = settings.PREVIEW_SECONDS // 60
-            message = f"Stopped by itself after {minutes} minutes." if by_itself else "Stopped as asked."
+            late = say("Stopped by itself after %(minutes)s minutes.", minutes=settings.PREVIEW_SECONDS // 60)
+            message = late if by_itself else say("Stopped as asked.")
             self._copy_log(preview, last=True)
             with suppress(EngineError, IllegalTransition):
                 workbench.connect().remove(preview.container)
@@ -178,7 +180,7 @@ class Sweeper:
         closed = 0
         for preparation in Preparation.objects.lease_ran_out():
             with suppress(IllegalTransition):
-                preparation.mark_failed("The worker was lost while it made the images; press Prepare again.")
+                preparation.mark_failed(say("The worker was lost while it made the images; press Prepare again."))
                 closed += 1
         return closed
 
@@ -215,7 +217,7 @@ class Sweeper:
             self._copy_log(preview, last=True)
             engine.remove(preview.container)
             with suppress(IllegalTransition):
-                preview.mark_failed("The container ended by itself: its last lines are in the log.")
+                preview.mark_failed(say("The container ended by itself: its last lines are in the log."))
         return len(dead)
 
     def _remove_containers(self, engine: Engine) -> int:
@@ -256,7 +258,7 @@ class Sweeper:
                 self._copy_log(preview, last=True)
                 engine.remove(preview.container)
                 with suppress(IllegalTransition):
-                    preview.mark_stopped("Stopped with the portal.")
+                    preview.mark_stopped(say("Stopped with the portal."))
             for container in engine.containers({}):
                 if {BUILD, PREVIEW} & container.labels.keys():
                     engine.remove(container.name)

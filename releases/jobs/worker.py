@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from rq import Worker
 from rq.job import Job
 
-from releases.errors import IllegalTransition, LeaseLost
+from releases.errors import IllegalTransition, LeaseLost, say
 from releases.jobs import steps
 from releases.models import Build, Outcome, State
 
@@ -54,12 +54,14 @@ def close_killed_build(job: Job, *_facts: Any) -> None:
         if build is None:
             return
         if build.state == State.CANCELLING:
-            build.mark_ended(Outcome.CANCELLED, "Cancelled; its work-horse had been killed by then.")
+            build.mark_ended(Outcome.CANCELLED, say("Cancelled; its work-horse had been killed by then."))
         else:
             build.mark_ended(
                 Outcome.WORKER_LOST,
-                "The process that ran this build was killed from outside, by a person or for want of memory on the "
-                "worker's machine. What it had begun is removed; press Rebuild.",
+                say(
+                    "The process that ran this build was killed from outside, by a person or for want of memory on the "
+                    "worker's machine. What it had begun is removed; press Rebuild."
+                ),
             )
         steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:

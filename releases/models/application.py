@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from releases.models.checks import known
+from releases.sentences import columns
 from releases.specs import Layout, Limits
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Application(models.Model):
     refs_asked_at = models.DateTimeField(_("refs asked for"), null=True, blank=True, editable=False)
     refs_read_at = models.DateTimeField(_("refs read"), null=True, blank=True, editable=False)
     refs_error = models.CharField(_("why the refs could not be read"), max_length=1000, blank=True, editable=False)
+    refs_error_said = models.JSONField(null=True, blank=True, editable=False)
 
     objects = ApplicationQuerySet.as_manager()
 
@@ -206,7 +208,7 @@ class Application(models.Model):
 
     def note_refs_error(self, message: str) -> None:
         """The refs could not be read: the old ones stay, and the page says why."""
-        Application.objects.filter(pk=self.pk).update(refs_read_at=Now(), refs_error=message[:1000])
+        Application.objects.filter(pk=self.pk).update(refs_read_at=Now(), **columns("refs_error", message, most=1000))
 
     def last_release(self) -> Build | None:
         """Its newest build that succeeded."""

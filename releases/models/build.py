@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from releases.errors import IllegalTransition, LeaseLost
+from releases.errors import IllegalTransition, LeaseLost, say
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import SHA256, Artifact
 from releases.models.checks import known
@@ -29,19 +29,13 @@ from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.sentences import columns
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
 FROZEN = (
-    "repository",
-    "directory",
-    "module",
-    "callable",
-    "requirements",
-    "probe_path",
-    "probe_policy",
-    "environment",
-    "stack",
-)
+    "repository", "directory", "module", "callable", "requirements",
+    "probe_path", "probe_policy", "environment", "stack",
+)  # fmt: skip
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
 
 
@@ -96,6 +90,7 @@ class Build(models.Model):
     state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.QUEUED)
     outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
     message = models.CharField(_("message"), max_length=2000, blank=True)
+    message_said = models.JSONField(null=True, blank=True, editable=False)
 
     # what was asked, frozen
     ref = models.CharField(_("ref"), max_length=255)
@@ -145,11 +140,10 @@ class Build(models.Model):
         "Environment", models.PROTECT, null=True, blank=True, related_name="builds", verbose_name=_("kept environment")
     )
     environment_note = models.CharField(
-        _("how the environment came about"),
-        max_length=300,
-        blank=True,
+        _("how the environment came about"), max_length=300, blank=True,
         help_text=_("Whether it was reused or made, and what changed."),
-    )
+    )  # fmt: skip
+    environment_note_said = models.JSONField(null=True, blank=True, editable=False)
 
     # what was made
     artifact = models.ForeignKey(
@@ -163,6 +157,7 @@ class Build(models.Model):
     probe_memory = models.PositiveBigIntegerField(_("probe: bytes of memory"), null=True, blank=True)
     probe_body = models.TextField(_("probe: what was answered"), blank=True)
     probe_message = models.CharField(_("probe: in words"), max_length=500, blank=True)
+    probe_message_said = models.JSONField(null=True, blank=True, editable=False)
 
     # who is at it
     job_id = models.UUIDField(_("job"), default=uuid.uuid4, unique=True, editable=False)
@@ -196,9 +191,7 @@ class Build(models.Model):
                 name="build_one_active_per_commit",
             ),
             models.UniqueConstraint(
-                fields=["application", "ref", "stack"],
-                condition=~Q(state="finished"),
-                name="build_one_active_per_ref",
+                fields=["application", "ref", "stack"], condition=~Q(state="finished"), name="build_one_active_per_ref"
             ),
             models.CheckConstraint(
                 condition=Q(state="finished", finished_at__isnull=False)
@@ -324,7 +317,7 @@ class Build(models.Model):
         """Hold the lease for another span and say where the build is now; raises `LeaseLost` when it is not ours."""
         mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
         if not mine.update(lease_until=_lease()):
-            raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
+            raise self._lost()
         return State(Build.objects.values_list("state", flat=True).get(pk=self.pk))
 
     @contextmanager
@@ -333,7 +326,7 @@ class Build(models.Model):
         with transaction.atomic():
             mine = Build.objects.select_for_update().filter(pk=self.pk, attempt=self.attempt, state__in=LEASED)
             if not mine.exists():
-                raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
+                raise self._lost()
             yield
 
     def note(self, **facts: Any) -> None:
@@ -358,7 +351,7 @@ class Build(models.Model):
     def mark_ended(self, outcome: Outcome, message: str) -> None:
         """Every other end of a build that this attempt owns."""
         if outcome == Outcome.SUCCEEDED:
-            raise IllegalTransition("A build succeeds through mark_succeeded alone.")
+            raise IllegalTransition(say("A build succeeds through mark_succeeded alone."))
         self._end(outcome, message, come_from=LEASED)
 
     # ---- verbs of a person and of the sweeper ---------------------------------------------------------
@@ -368,14 +361,16 @@ class Build(models.Model):
         with transaction.atomic():
             now = Build.objects.select_for_update().get(pk=self.pk)
             if now.state == State.QUEUED:
-                name = by.get_username() if by is not None else "the portal"
-                now._end(Outcome.CANCELLED, f"Cancelled by {name} before a worker took it up.", (State.QUEUED,), by=by)
+                name = by.get_username() if by is not None else say("the portal")
+                message = say("Cancelled by %(name)s before a worker took it up.", name=name)
+                now._end(Outcome.CANCELLED, message, (State.QUEUED,), by=by)
             elif now.state in WORKING:
                 Build.objects.filter(pk=self.pk).update(state=State.CANCELLING, cancel_asked_at=Now())
                 Event.objects.record("build.cancel_asked", by=by, build=self)
             else:
+                over = now.get_standing_display().lower()
                 raise IllegalTransition(
-                    f"Build {self} is {now.get_standing_display().lower()}: there is nothing to cancel."
+                    say("Build %(build)s is %(standing)s: there is nothing to cancel.", build=self, standing=over)
                 )
         self.refresh_from_db()
 
@@ -387,7 +382,8 @@ class Build(models.Model):
                 return False
             cancelled = lost.state == State.CANCELLING
             outcome = Outcome.CANCELLED if cancelled else Outcome.WORKER_LOST
-            lost._end(outcome, "Cancelled; its worker was gone by then." if cancelled else message, come_from=LEASED)
+            gone = say("Cancelled; its worker was gone by then.")
+            lost._end(outcome, gone if cancelled else message, come_from=LEASED)
         return True
 
     # ---- inside ---------------------------------------------------------------------------------------
@@ -399,7 +395,7 @@ class Build(models.Model):
         self.state = to
 
     def _end(self, outcome: Outcome, message: str, come_from: tuple[State, ...], by: Actor = None) -> None:
-        facts = {"state": State.FINISHED, "outcome": outcome, "message": message[:2000]}
+        facts = {"state": State.FINISHED, "outcome": outcome, **columns("message", message, most=2000)}
         with transaction.atomic():
             mine = Build.objects.filter(pk=self.pk, attempt=self.attempt, state__in=come_from)
             if not mine.update(**facts, finished_at=Now(), lease_until=None):
@@ -412,11 +408,18 @@ class Build(models.Model):
             )
         self.refresh_from_db()
 
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            say("Build %(build)s is no longer this worker's: it was finished by another hand.", build=self)
+        )
+
     def _refuse(self, to: State) -> None:
         now = Build.objects.get(pk=self.pk)
         if now.attempt != self.attempt or now.is_finished:
-            raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
-        raise IllegalTransition(f"Build {self} cannot become {to.value} while it is {now.state}.")
+            raise self._lost()
+        raise IllegalTransition(
+            say("Build %(build)s cannot become %(to)s while it is %(state)s.", build=self, to=to.value, state=now.state)
+        )
 
     def _remember(self, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from releases.errors import IllegalTransition
+from releases.errors import IllegalTransition, say
 from releases.models.build import Build
 from releases.models.checks import known
 from releases.models.event import Actor, Event
+from releases.sentences import columns
 from releases.specs import Anew, StackImages
 
 
@@ -61,11 +62,12 @@ class PreparationQuerySet(models.QuerySet["Preparation"]):
             return
         if known and known.finished_at and build.started_at and known.finished_at > build.started_at:
             return
+        made_by = say("Made or found by build %(build)s; what was done stands in its log.", build=str(build))
         self.create(
             stack=stack,
             digest=images.digest,
             state=PreparationState.SUCCEEDED,
-            message=f"Made or found by build {build}; what was done stands in its log.",
+            **columns("message", made_by, most=1000),
             builder_image=images.builder_id,
             builder_size=images.builder_size,
             runner_image=images.runner_id,
@@ -98,6 +100,7 @@ class Preparation(models.Model):
         help_text=_("Empty when only what was missing was made."),
     )
     message = models.CharField(_("message"), max_length=1000, blank=True)
+    message_said = models.JSONField(null=True, blank=True, editable=False)
     builder_image = models.CharField(_("builder image"), max_length=71, blank=True)
     builder_size = models.PositiveBigIntegerField(_("size of the builder in bytes"), null=True, blank=True)
     runner_image = models.CharField(_("runner image"), max_length=71, blank=True)
@@ -160,7 +163,7 @@ class Preparation(models.Model):
     def renew_lease(self) -> None:
         running = Preparation.objects.filter(pk=self.pk, state=PreparationState.RUNNING)
         if not running.update(lease_until=_lease()):
-            raise IllegalTransition(f"The preparation of {self} is no longer running.")
+            raise IllegalTransition(say("The preparation of %(stack)s is no longer running.", stack=self))
 
     def mark_succeeded(self, images: StackImages, message: str) -> None:
         self._end(
@@ -177,10 +180,11 @@ class Preparation(models.Model):
         self._end(PreparationState.FAILED, message)
 
     def _end(self, to: PreparationState, message: str, **facts: Any) -> None:
+        facts |= columns("message", message, most=1000)
         with transaction.atomic():
             live = Preparation.objects.filter(pk=self.pk, state__in=LIVE)
-            if not live.update(state=to, message=message[:1000], finished_at=Now(), lease_until=None, **facts):
-                raise IllegalTransition(f"The preparation of {self} is over.")
+            if not live.update(state=to, finished_at=Now(), lease_until=None, **facts):
+                raise IllegalTransition(say("The preparation of %(stack)s is over.", stack=self))
             Event.objects.record(
                 f"stack.{to.value}", data={"stack": self.stack, "digest": self.digest, "message": message[:1000]}
             )

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from releases.errors import IllegalTransition
+from releases.errors import IllegalTransition, say
 from releases.models.build import Build
 from releases.models.checks import known
 from releases.models.event import Actor, Event
+from releases.sentences import columns
 
 
 class PreviewState(models.TextChoices):
@@ -43,6 +44,7 @@ class Preview(models.Model):
     build = models.ForeignKey(Build, models.PROTECT, related_name="previews", verbose_name=_("build"))
     state = models.CharField(_("state"), max_length=10, choices=PreviewState.choices, default=PreviewState.ASKED)
     message = models.CharField(_("message"), max_length=1000, blank=True)
+    message_said = models.JSONField(null=True, blank=True, editable=False)
     environment = models.JSONField(_("environment"), default=dict, blank=True)
     address = models.CharField(_("address"), max_length=200, blank=True)
     answer_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
@@ -99,7 +101,7 @@ class Preview(models.Model):
             answer_status=status or None,
             answer_seconds=seconds if status else None,
             answer_body=body,
-            message=message[:1000],
+            **columns("message", message, most=1000),
             started_at=Now(),
             ends_at=Now() + timedelta(seconds=settings.PREVIEW_SECONDS),
         )
@@ -111,18 +113,22 @@ class Preview(models.Model):
 
     def mark_stopped(self, message: str) -> None:
         with transaction.atomic():
-            self._move(PreviewState.STOPPED, come_from=LIVE, stopped_at=Now(), message=message[:1000])
+            self._move(PreviewState.STOPPED, come_from=LIVE, stopped_at=Now(), **columns("message", message, most=1000))
             Event.objects.record("preview.stopped", build=self.build, data={"preview": self.pk, "message": message})
 
     def mark_failed(self, message: str) -> None:
         with transaction.atomic():
-            self._move(PreviewState.FAILED, come_from=LIVE, stopped_at=Now(), message=message[:1000])
+            self._move(PreviewState.FAILED, come_from=LIVE, stopped_at=Now(), **columns("message", message, most=1000))
             Event.objects.record("preview.failed", build=self.build, data={"preview": self.pk, "message": message})
 
     def _move(self, to: PreviewState, *, come_from: tuple[PreviewState, ...], **facts: Any) -> None:
         if not Preview.objects.filter(pk=self.pk, state__in=come_from).update(state=to, **facts):
             now = Preview.objects.get(pk=self.pk)
             raise IllegalTransition(
-                f"The preview is {now.get_state_display().lower()} and cannot become {to.label.lower()}."
+                say(
+                    "The preview is %(state)s and cannot become %(wanted)s.",
+                    state=now.get_state_display().lower(),
+                    wanted=to.label.lower(),
+                )
             )
         self.refresh_from_db()

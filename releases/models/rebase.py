@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from releases.errors import InvalidInput
+from releases.errors import InvalidInput, say
 from releases.models.artifact import Artifact
 from releases.models.build import Build
 from releases.models.environment import Environment
@@ -13,14 +13,26 @@ def rebasable(build: Build, python: str) -> tuple[Artifact, Environment]:
 
     Raises `InvalidInput` for what is no release, and for one that its stack cannot serve any more as it is."""
     if not build.succeeded:
-        raise InvalidInput(f"{build} did not succeed, so there is no release to rebase: press Rebuild.")
+        raise InvalidInput(
+            say("%(build)s did not succeed, so there is no release to rebase: press Rebuild.", build=build)
+        )
     kept, artifact = build.kept_environment, build.artifact
     if kept is None or artifact is None or not artifact.sheets:
-        raise InvalidInput(f"{build} was made before environments were kept, so it cannot be rebased: press Rebuild.")
+        raise InvalidInput(
+            say(
+                "%(build)s was made before environments were kept, so it cannot be rebased: press Rebuild.", build=build
+            )
+        )
     if _minor(kept.python) != _minor(python):
         raise InvalidInput(
-            f"The environment of {build} was made for Python {kept.python}, and the stack {build.stack} has Python "
-            f"{python} now: press Rebuild, which makes it again."
+            say(
+                "The environment of %(build)s was made for Python %(python)s, and the stack %(stack)s has Python "
+                "%(today)s now: press Rebuild, which makes it again.",
+                build=build,
+                python=kept.python,
+                stack=build.stack,
+                today=python,
+            )
         )
     return artifact, kept
 

@@ -41,7 +41,7 @@ class RefQuerySet(models.QuerySet["Ref"]):
             ref = known.pop(remote.full_name, None) or Ref(application=application, first_seen_at=now)
             ref.take(remote, now=now)
         self.filter(pk__in=[ref.pk for ref in known.values()]).delete()
-        Application.objects.filter(pk=application.pk).update(refs_read_at=Now(), refs_error="")
+        Application.objects.filter(pk=application.pk).update(refs_read_at=Now(), refs_error="", refs_error_said=None)
 
 
 class Ref(models.Model):

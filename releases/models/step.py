@@ -40,6 +40,7 @@ class Step(models.Model):
         help_text=_("By the worker's monotonic clock, which no clock change moves."),
     )
     detail = models.CharField(_("detail"), max_length=300, blank=True)
+    detail_said = models.JSONField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["build", "position"]

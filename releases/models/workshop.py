@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from releases.sentences import columns
+
 
 class WorkshopQuerySet(models.QuerySet["Workshop"]):
     def report(
@@ -28,7 +30,7 @@ class WorkshopQuerySet(models.QuerySet["Workshop"]):
             defaults={
                 "engine_answers": engine_answers,
                 "engine": engine,
-                "engine_problem": engine_problem[:1000],
+                **columns("engine_problem", engine_problem, most=1000),
                 "disk_free": disk_free,
                 "disk_total": disk_total,
                 "seen_at": Now(),
@@ -47,6 +49,7 @@ class Workshop(models.Model):
     engine_answers = models.BooleanField(_("the engine answers"), default=False)
     engine = models.CharField(_("engine"), max_length=200, blank=True)
     engine_problem = models.CharField(_("what is wrong with the engine"), max_length=1000, blank=True)
+    engine_problem_said = models.JSONField(null=True, blank=True, editable=False)
     disk_free = models.PositiveBigIntegerField(_("free bytes"), null=True, blank=True)
     disk_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
     seen_at = models.DateTimeField(_("seen"))

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from releases.errors import EngineError, EngineUnavailable, StackError
+from releases.errors import EngineError, EngineUnavailable, StackError, say
 from releases.specs import Engine, Output, Stop
 from releases.stacks import base
 from releases.stacks.stack import Stack
@@ -39,17 +39,26 @@ def have_base(
 
 
 def _make(stack: Stack, engine: Engine, output: Output, stop: Stop, get_tools: Callable[[], None]) -> None:
-    pull = f"run “docker pull {stack.base}” where a registry answers"
+    pull = say("run “docker pull %(base)s” where a registry answers", base=stack.base)
     if not stack.suite:
         raise StackError(
-            f"The base image {stack.base} is missing, and cannot be made of Debian's packages"
-            f" (the stack {stack.name} names no suite of them): {pull}."
+            say(
+                "The base image %(base)s is missing, and cannot be made of Debian's packages"
+                " (the stack %(stack)s names no suite of them): %(pull)s.",
+                base=stack.base,
+                stack=stack.name,
+                pull=pull,
+            )
         )
     get_tools()
     if not base.can_bootstrap():
         raise StackError(
-            f"The base image {stack.base} is missing: {pull}, or ./run as root on Debian or Ubuntu, which makes it"
-            " from packages."
+            say(
+                "The base image %(base)s is missing: %(pull)s, or ./run as root on Debian or Ubuntu, which makes it"
+                " from packages.",
+                base=stack.base,
+                pull=pull,
+            )
         )
     output(f"Making the base image {stack.base} from the packages of {stack.suite} instead (about half a minute).")
     with tempfile.TemporaryDirectory(prefix="release-portal-base-") as folder:
@@ -58,8 +67,12 @@ def _make(stack: Stack, engine: Engine, output: Output, stop: Stop, get_tools: C
             base.bootstrap(archive, stack.suite, stop)
         except StackError as error:
             raise StackError(
-                f"The base image {stack.base} could not be made: {error}"
-                f" Run “docker pull {stack.base}” where a registry can be reached."
+                say(
+                    "The base image %(base)s could not be made: %(error)s"
+                    " Run “docker pull %(base)s” where a registry can be reached.",
+                    base=stack.base,
+                    error=error,
+                )
             ) from error
         engine.import_image(_pieces(archive), tag=stack.base, labels=LABELS, stop=stop)
     output(f"Made the base image {stack.base}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from releases.errors import BuildFailed, LimitExceeded, RefNotFound
+from releases.errors import BuildFailed, LimitExceeded, RefNotFound, say
 from releases.pipeline import contract
 from releases.pipeline.bench import Bench
 from releases.specs import BuildSpec, CheckedOut, TreeEntry
@@ -41,11 +41,15 @@ def _check_names(entries: list[TreeEntry]) -> None:
     for entry in entries:
         if entry.path.split("/")[0] == "env":
             raise BuildFailed(
-                "The repository holds a file or folder named env, where the virtual environment must go: rename it."
+                say(
+                    "The repository holds a file or folder named env, where the virtual environment must go: rename it."
+                )
             )
         if any(ord(character) < 32 or ord(character) == 127 for character in entry.path):
             shown = entry.path.encode("unicode_escape").decode()[:120]
-            raise BuildFailed(f"The repository holds a name with control characters: “{shown}”; rename that file.")
+            raise BuildFailed(
+                say("The repository holds a name with control characters: “%(shown)s”; rename that file.", shown=shown)
+            )
 
 
 def _read(spec: BuildSpec, commit: str, path: str, bench: Bench) -> bytes | None:
@@ -69,7 +73,12 @@ def _locate(spec: BuildSpec, bench: Bench) -> tuple[str, str]:
         return full, commit
     if not bench.git.has_commit(spec.mirror, spec.commit):
         raise RefNotFound(
-            f"{spec.repository} no longer has commit {spec.commit}, which {spec.ref} was when this build was asked "
-            f"for: the ref was moved or removed; read the refs again and build what is there now."
+            say(
+                "%(repository)s no longer has commit %(commit)s, which %(ref)s was when this build was asked "
+                "for: the ref was moved or removed; read the refs again and build what is there now.",
+                repository=spec.repository,
+                commit=spec.commit,
+                ref=spec.ref,
+            )
         )
     return spec.ref_full, spec.commit

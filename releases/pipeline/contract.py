@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable
 
-from releases.errors import BuildFailed
+from releases.errors import BuildFailed, joined, say
 from releases.specs import Layout
 
 ReadFile = Callable[[str], bytes | None]
@@ -24,7 +24,9 @@ def check(paths: Collection[str], read: ReadFile, layout: Layout, *, where: str)
     files = set(paths)
     problems = [*_requirements(files, layout), *_application(files, read, layout)]
     if problems:
-        raise BuildFailed(f"{where} does not keep the contract: {'; '.join(problems)}.")
+        raise BuildFailed(
+            say("%(where)s does not keep the contract: %(problems)s.", where=where, problems=joined("; ", problems))
+        )
 
 
 def _requirements(files: Collection[str], layout: Layout) -> Iterable[str]:
@@ -33,14 +35,14 @@ def _requirements(files: Collection[str], layout: Layout) -> Iterable[str]:
     found = sorted(
         (path for path in files if re.search(r"(?:^|/)[^/]*(?:req|deps)[^/]*(?:/[^/]+)?\.txt$", path)), key=_near
     )
-    yield f"there is no {layout.requirements}; set “Requirements file”{_found(found)}"
+    yield say("there is no %(file)s; set “Requirements file”%(found)s", file=layout.requirements, found=_found(found))
 
 
 def _application(files: Collection[str], read: ReadFile, layout: Layout) -> Iterable[str]:
     folder = "" if layout.directory == "." else layout.directory + "/"
     if folder and not any(path.startswith(folder) for path in files):
         folders = sorted({posixpath.dirname(path) for path in files if path.endswith(".py") and "/" in path}, key=_near)
-        yield f"there is no folder {folder}; set “Working folder”{_found(folders)}"
+        yield say("there is no folder %(folder)s; set “Working folder”%(found)s", folder=folder, found=_found(folders))
         yield from _elsewhere(files, read, layout)
         return
     stem = folder + layout.module.replace(".", "/")
@@ -50,12 +52,22 @@ def _application(files: Collection[str], read: ReadFile, layout: Layout) -> Iter
             path.removeprefix(folder)[:-3] for path in files if path.startswith(folder) and path.endswith(".py")
         )
         names = [name.replace("/", ".") for name in here if not name.endswith("__init__")]
-        yield f"there is no module {layout.module} ({stem}.py or {stem}/__init__.py); set “Module”{_found(names)}"
+        yield say(
+            "there is no module %(module)s (%(stem)s.py or %(stem)s/__init__.py); set “Module”%(found)s",
+            module=layout.module,
+            stem=stem,
+            found=_found(names),
+        )
         return
     bound = _top_level_names(read(module))
     if bound is not None and layout.callable not in bound:
         likely = sorted(bound & {"app", "application", "create_app", "wsgi"})
-        yield f"{module} defines no {layout.callable}; set “Callable”{_found(likely)}"
+        yield say(
+            "%(module)s defines no %(callable)s; set “Callable”%(found)s",
+            module=module,
+            callable=layout.callable,
+            found=_found(likely),
+        )
 
 
 def _elsewhere(files: Collection[str], read: ReadFile, layout: Layout) -> Iterable[str]:
@@ -70,14 +82,24 @@ def _elsewhere(files: Collection[str], read: ReadFile, layout: Layout) -> Iterab
                 continue
             module = posixpath.basename(path)[:-3]
             if module != layout.module:
-                yield f"module {layout.module} was not found; set “Module” (in {path}: {module})"
+                yield say(
+                    "module %(module)s was not found; set “Module” (in %(path)s: %(other)s)",
+                    module=layout.module,
+                    path=path,
+                    other=module,
+                )
             if callable_name != layout.callable:
-                yield f"callable {layout.callable} was not found; set “Callable” (in {path}: {callable_name})"
+                yield say(
+                    "callable %(callable)s was not found; set “Callable” (in %(path)s: %(other)s)",
+                    callable=layout.callable,
+                    path=path,
+                    other=callable_name,
+                )
             return
 
 
 def _found(candidates: list[str]) -> str:
-    return f" (found: {', '.join(candidates[:3])})" if candidates else ""
+    return say(" (found: %(names)s)", names=", ".join(candidates[:3])) if candidates else ""
 
 
 def _near(path: str) -> tuple[int, str]:

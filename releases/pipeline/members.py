@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from releases.errors import BuildFailed, LimitExceeded
+from releases.errors import BuildFailed, LimitExceeded, grouped, say
 from releases.specs import Stop
 
 MAX_MEMBERS = 500_000
@@ -48,17 +48,32 @@ def examine(
             for member in archive:
                 members += 1
                 if members > MAX_MEMBERS:
-                    raise LimitExceeded(f"{name} holds more than {MAX_MEMBERS:,} members: package fewer files.")
+                    raise LimitExceeded(
+                        say(
+                            "%(name)s holds more than %(most)s members: package fewer files.",
+                            name=name,
+                            most=grouped(MAX_MEMBERS),
+                        )
+                    )
                 _check_member(member, name, below)
                 seen.add(member.name) if member.name in look_for else None
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every member that it has read
             end = archive.offset
         stream.drain()
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise BuildFailed(f"{name} is not a whole gzip tar archive ({error}): look at the builder's log.") from error
+        raise BuildFailed(
+            say(
+                "%(name)s is not a whole gzip tar archive (%(error)s): look at the builder's log.",
+                name=name,
+                error=error,
+            )
+        ) from error
     if end != stream.unpacked:  # what follows would be hidden from one tool and shown by another
         raise BuildFailed(
-            f"{name} ends before its last byte: a part must hold entries alone, without an end of archive."
+            say(
+                "%(name)s ends before its last byte: a part must hold entries alone, without an end of archive.",
+                name=name,
+            )
         )
     stream.digest.update(END)
     return Examined(members, stream.unpacked, stream.digest.hexdigest(), frozenset(seen))
@@ -72,7 +87,10 @@ class _Header(tarfile.TarInfo):
             special = self.type not in tarfile.REGULAR_TYPES and self.type != tarfile.GNUTYPE_SPARSE
             if special and self.size > MAX_HEADER:
                 raise LimitExceeded(
-                    f"The archive holds a header of {self.size:,} bytes: no name or attribute is that long."
+                    say(
+                        "The archive holds a header of %(size)s bytes: no name or attribute is that long.",
+                        size=grouped(self.size),
+                    )
                 )
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # typeshed leaves it out
         return member
@@ -81,15 +99,37 @@ class _Header(tarfile.TarInfo):
 def _check_member(member: tarfile.TarInfo, archive: str, below: str) -> None:
     shown = member.name.encode("unicode_escape", "backslashreplace").decode()[:120]
     if not _is_below(member.name, below) and not (member.isdir() and below.startswith(f"{member.name}/")):
-        raise BuildFailed(f"{archive} holds a member outside {below}/: “{shown}”.")
+        raise BuildFailed(
+            say(
+                "%(archive)s holds a member outside %(below)s/: “%(shown)s”.", archive=archive, below=below, shown=shown
+            )
+        )
     if any(ord(character) < 32 or ord(character) == 127 for character in member.name):
-        raise BuildFailed(f"{archive} holds a name with control characters: “{shown}”; rename that file.")
+        raise BuildFailed(
+            say(
+                "%(archive)s holds a name with control characters: “%(shown)s”; rename that file.",
+                archive=archive,
+                shown=shown,
+            )
+        )
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         raise BuildFailed(
-            f"{archive} holds “{shown}”, which is a device or a pipe: only files, folders and links are released."
+            say(
+                "%(archive)s holds “%(shown)s”, which is a device or a pipe: only files, folders and links are "
+                "released.",
+                archive=archive,
+                shown=shown,
+            )
         )
     if member.islnk() and not _is_below(member.linkname, below):
-        raise BuildFailed(f"{archive} holds “{shown}”, a hard link that leads outside {below}/.")
+        raise BuildFailed(
+            say(
+                "%(archive)s holds “%(shown)s”, a hard link that leads outside %(below)s/.",
+                archive=archive,
+                shown=shown,
+                below=below,
+            )
+        )
 
 
 def _is_below(name: str, folder: str) -> bool:
@@ -152,6 +192,11 @@ class _Bounded(io.RawIOBase):
         too_dense = self.unpacked > RATIO_FROM and self.unpacked > MAX_RATIO * self._compressed
         if self.unpacked > MAX_UNPACKED or too_dense:
             raise LimitExceeded(
-                f"{self._name} unpacks to more than {self.unpacked:,} bytes from {self._compressed:,}: this is not "
-                f"taken for an application; remove the file that swells."
+                say(
+                    "%(name)s unpacks to more than %(unpacked)s bytes from %(size)s: this is not "
+                    "taken for an application; remove the file that swells.",
+                    name=self._name,
+                    unpacked=grouped(self.unpacked),
+                    size=grouped(self._compressed),
+                )
             )

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from releases.errors import BuildFailed, EngineError, StackError
+from releases.errors import BuildFailed, EngineError, StackError, say
 from releases.pipeline.bases import have_base
 from releases.pipeline.bench import Bench, alone
 from releases.pipeline.flatten import flattened
@@ -56,7 +56,12 @@ def prepare(stack: Stack, bench: Bench, *, anew: Anew = "") -> StackImages:
             _keep_runner(stack, bench, stack.runner_tag)  # another portal made it, or its layer was lost here
         made = known(stack, bench)
     if made is None:
-        raise EngineError(f"The images of {stack.name} were made and are gone again: look at what cleans the engine.")
+        raise EngineError(
+            say(
+                "The images of %(stack)s were made and are gone again: look at what cleans the engine.",
+                stack=stack.name,
+            )
+        )
     return made
 
 
@@ -74,7 +79,7 @@ def _keep_runner(stack: Stack, bench: Bench, made: str) -> None:
     """Make one layer of the image `made`, keep its bytes, and put the runner together from it."""
     image = bench.engine.image(made)
     if image is None:
-        raise EngineError(f"The image {made} is gone from the engine: look at what cleans it.")
+        raise EngineError(say("The image %(made)s is gone from the engine: look at what cleans it.", made=made))
     kept = bench.blobs.put(flattened(bench.engine.export(made)), stop=bench.stop)
     size, digest = kept.size, kept.sha256
 
@@ -93,8 +98,13 @@ def _check_engine(stack: Stack, bench: Bench) -> None:
     have = bench.engine.info().api_version
     if stack.engine_api and _version(have) < _version(stack.engine_api):
         raise StackError(
-            f"The stack {stack.name} needs an engine with API {stack.engine_api} or newer; this one has {have}: "
-            f"upgrade the engine, or choose another stack."
+            say(
+                "The stack %(stack)s needs an engine with API %(engine_api)s or newer; this one has %(have)s: "
+                "upgrade the engine, or choose another stack.",
+                stack=stack.name,
+                engine_api=stack.engine_api,
+                have=have,
+            )
         )
 
 
@@ -122,8 +132,13 @@ def _build(stack: Stack, bench: Bench, part: Part, tag: str, *, target: str = ""
         )
     except BuildFailed as error:
         raise StackError(
-            f"The {part} image of stack {stack.name} could not be made: {error} "
-            f"Look at the log, mend {part}/Dockerfile or the network, and press Prepare."
+            say(
+                "The %(part)s image of stack %(stack)s could not be made: %(error)s "
+                "Look at the log, mend %(part)s/Dockerfile or the network, and press Prepare.",
+                part=part,
+                stack=stack.name,
+                error=error,
+            )
         ) from error
 
 

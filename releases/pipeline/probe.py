@@ -7,9 +7,9 @@ import re
 import time
 from collections.abc import Mapping
 
-from releases.errors import BuildFailed, EngineError, EngineUnavailable
+from releases.errors import BuildFailed, EngineError, EngineUnavailable, Sentence, joined, say
 from releases.pipeline.bench import Bench, labels_of, thrown_away
-from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ProbeResult, Stop
+from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ExitStatus, ProbeResult, Stop
 from releases.stacks.stack import Stack
 from releases.storage.cleaning import clean, without_colours
 
@@ -43,8 +43,11 @@ class ProbeFailed(BuildFailed):
 
     def __init__(self, result: ProbeResult) -> None:
         super().__init__(
-            f"The image was made, but its probe failed: {result.message} "
-            f"Look at the container's last lines in the log, or set the probe to “record”."
+            say(
+                "The image was made, but its probe failed: %(answer)s "
+                "Look at the container's last lines in the log, or set the probe to “record”.",
+                answer=result.message,
+            )
         )
         self.result = result
 
@@ -84,8 +87,7 @@ def ask(engine: Engine, name: str, stack: Stack, path: str, *, started: float, s
         stop.check()
         ended = engine.wait(name, seconds=0.05)
         if ended is not None:
-            why = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.exit_code}"
-            return _silent(f"The container {why} before it answered", engine, name, stack, started)
+            return _silent(_end_of(ended), engine, name, stack, started)
         try:
             answer = _get(engine.address(name, stack.port), path)
         except EngineUnavailable:
@@ -94,7 +96,14 @@ def ask(engine: Engine, name: str, stack: Stack, path: str, *, started: float, s
             continue
         if answer is not None:
             return _answered(engine, name, stack, path, answer, time.monotonic() - started)
-    return _silent(f"GET {path} had no answer within {PATIENCE:.0f} s", engine, name, stack, started)
+    late = say("GET %(path)s had no answer within %(seconds).0f s", path=path, seconds=PATIENCE)
+    return _silent(late, engine, name, stack, started)
+
+
+def _end_of(ended: ExitStatus) -> Sentence:
+    if ended.oom_killed:
+        return say("The container ran out of memory before it answered")
+    return say("The container ended with exit code %(code)s before it answered", code=ended.exit_code)
 
 
 def _get(address: str, path: str) -> tuple[int, str, bytes] | None:
@@ -132,24 +141,31 @@ def _answered(
     except EngineError:
         memory = 0
     lacks = missing_library(engine.output(name, limit=OUTPUT_LIMIT), stack) if status >= 500 else ""
+    answered = say(
+        "GET %(path)s answered %(status)s %(reason)s after %(seconds).2f s.",
+        path=path,
+        status=status,
+        reason=clean(reason)[:100],
+        seconds=seconds,
+    )
     return ProbeResult(
         status=status,
         seconds=seconds,
         memory=memory,
         body=_text(body),
-        message=f"GET {path} answered {status} {clean(reason)[:100]} after {seconds:.2f} s. {lacks}".strip(),
+        message=joined(" ", filter(None, [answered, lacks])),
     )
 
 
 def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) -> ProbeResult:
     said = engine.output(name, limit=OUTPUT_LIMIT)
-    why = missing_library(said, stack) or _last(said)
+    sentence = say("%(what)s: %(why)s", what=what, why=missing_library(said, stack) or _last(said))
     return ProbeResult(
         status=0,
         seconds=time.monotonic() - started,
         memory=0,
         body=_text(said.encode()),
-        message=f"{what}: {why}"[:480],
+        message=sentence if len(sentence) <= 480 else sentence[:480],
     )
 
 
@@ -160,10 +176,17 @@ def missing_library(said: str, stack: Stack) -> str:
         return ""
     library = found[1] or found[2]
     package = stack.package_of(library)
-    has = f"the package {package} has it" if package else "look for the package of the distribution that has it"
-    return (
-        f"The runtime image has no {library}; {has}: add it to the runner of the stack {stack.name}, or use a package "
-        f"whose wheel brings it."
+    has = (
+        say("the package %(package)s has it", package=package)
+        if package
+        else say("look for the package of the distribution that has it")
+    )
+    return say(
+        "The runtime image has no %(library)s; %(has)s: add it to the runner of the stack %(stack)s, or use a package "
+        "whose wheel brings it.",
+        library=library,
+        has=has,
+        stack=stack.name,
     )
 
 
@@ -182,6 +205,8 @@ def _text(data: bytes) -> str:
 def _last(said: str) -> str:
     lines = [plain for line in said.splitlines() if (plain := without_colours(clean(line)).strip())]
     if not lines:
-        return "it printed nothing."
+        return say("it printed nothing.")
     error = next((line for line in reversed(lines) if _ERROR.match(line)), "")
-    return f"it ended with “{error[:200]}”." if error else f"its last words were “{lines[-1][:200]}”."
+    if error:
+        return say("it ended with “%(error)s”.", error=error[:200])
+    return say("its last words were “%(line)s”.", line=lines[-1][:200])

@@ -27,8 +27,10 @@ from releases.errors import (
     EngineError,
     LimitExceeded,
     SourceUnavailable,
+    say,
 )
 from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
 from releases.pipeline.sheets import sheets_of
@@ -82,7 +84,12 @@ def produce(
                 return _taken(spec, name, installer, inputs, allowed, bench, hit, peak)
         except _Declined as error:
             bench.output(f"{installer} leaves this to the next installer: {error.message}")
-    raise BuildFailed(f"None of the stack's installers ({', '.join(installers)}) could make this environment.")
+    raise BuildFailed(
+        say(
+            "None of the stack's installers (%(installers)s) could make this environment.",
+            installers=", ".join(installers),
+        )
+    )
 
 
 def _run(
@@ -137,7 +144,7 @@ def _taken(
     kept = [known[one.sha256] for one in said.packages if one.sha256 in known and one.sha256 not in wheels]
     missing = [one.name for one in said.packages if installer == "uv" and one.sha256 not in wheels | set(known)]
     if missing:
-        raise BuildFailed(f"The builder left out {', '.join(missing[:5])}: look at its log.")
+        raise BuildFailed(say("The builder left out %(missing)s: look at its log.", missing=", ".join(missing[:5])))
     parts = (*made[:1], *sorted((*made[1:], *kept), key=lambda part: part.name))
     environment = KeptEnvironment(inputs, said.python, installer, said.packages, parts, sheets_of(parts, bench.blobs))
     bench.output(f"Environment {environment.key[:12]}: {len(made)} parts made, {len(kept)} kept from before")
@@ -157,7 +164,13 @@ def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Ben
     pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=spec.limits.artifact_bytes)
     kept = bench.blobs.put(pieces, name=said.file, limit=spec.limits.artifact_bytes, stop=bench.stop, judge=judge)
     if look_for - found[0].names:
-        raise BuildFailed(f"{said.file} lacks {PYTHON}: the builder must pack the environment with its interpreter.")
+        raise BuildFailed(
+            say(
+                "%(file)s lacks %(python)s: the builder must pack the environment with its interpreter.",
+                file=said.file,
+                python=PYTHON,
+            )
+        )
     wheel = said.wheel if installer == "uv" else ""
     return Part(said.name, wheel, kept.sha256, kept.size, found[0].layer, found[0].unpacked)
 
@@ -251,22 +264,32 @@ def _failure(spec: BuildSpec, status: ExitStatus, lines: deque[str], hit: list[s
         return _out_of_memory(spec)
     if re.search(r"File size limit exceeded|File too large", " ".join(lines)):
         return LimitExceeded(
-            f"The build wanted to write a file of more than {spec.limits.artifact_bytes // 1024**2} MiB: make it "
-            f"smaller or raise “largest app.tar.gz” of the application."
+            say(
+                "The build wanted to write a file of more than %(most)s MiB: make it "
+                "smaller or raise “largest app.tar.gz” of the application.",
+                most=spec.limits.artifact_bytes // 1024**2,
+            )
         )
     refused = status.exit_code == PROCESSES_HIT or "processes" in hit
     if refused or re.search(r"Resource temporarily unavailable|can't start new thread", " ".join(lines)):
         return LimitExceeded(
-            f"The build wanted more than {spec.limits.pids} processes and failed: {said} "
-            f"Raise “processes of the builder” or let it run fewer at once."
+            say(
+                "The build wanted more than %(pids)s processes and failed: %(said)s "
+                "Raise “processes of the builder” or let it run fewer at once.",
+                pids=spec.limits.pids,
+                said=said,
+            )
         )
     return BuildFailed(said)
 
 
 def _out_of_memory(spec: BuildSpec) -> BuildOutOfMemory:
     return BuildOutOfMemory(
-        f"The builder hit its memory limit of {spec.limits.memory // 1024**2} MiB and was ended: raise “memory of the "
-        f"builder” of the application, or use packages that bring wheels."
+        say(
+            "The builder hit its memory limit of %(memory)s MiB and was ended: raise “memory of the "
+            "builder” of the application, or use packages that bring wheels.",
+            memory=spec.limits.memory // 1024**2,
+        )
     )
 
 
@@ -275,8 +298,8 @@ def _sentence(lines: deque[str]) -> str:
     plain = [without_colours(clean(line)).strip() for line in lines]
     plain = [line for line in plain if line]
     if not plain:
-        return "The builder ended without a word: look whether its image can run at all, by the stack's page."
-    last = plain[-1]
+        return say("The builder ended without a word: look whether its image can run at all, by the stack's page.")
+    last = recognised(plain[-1])
     wanted = (
         "ERROR: No matching distribution",
         "ERROR: Could not find a version",
@@ -285,5 +308,5 @@ def _sentence(lines: deque[str]) -> str:
     )
     why = next((line for start in wanted for line in plain if line.startswith(start)), "").removeprefix("ERROR: ")
     if why and why[:200] not in last:  # the builder's sentence ends with pip's last error, cut
-        return f"{last} pip said: {why[:500]}"
+        return say("%(last)s pip said: %(why)s", last=last, why=why[:500])
     return last

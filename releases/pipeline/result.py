@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from releases.errors import BuildFailed
+from releases.errors import BuildFailed, say
 from releases.specs import Locked
 
 BARE = "environment"
@@ -33,14 +33,16 @@ class ResultSaid:
 def read_result(record: Any) -> ResultSaid:
     """The builder's `environment.json`. Raises `BuildFailed` when it is not what docs/stacks.md says."""
     if not isinstance(record, dict):
-        raise BuildFailed("The builder left no readable environment.json: look at its last lines.")
+        raise BuildFailed(say("The builder left no readable environment.json: look at its last lines."))
     entries, parts = record.get("packages"), record.get("parts")
     if not isinstance(entries, list) or not isinstance(parts, list):
-        raise BuildFailed("The builder's environment.json names no packages and parts: look at its last lines.")
+        raise BuildFailed(say("The builder's environment.json names no packages and parts: look at its last lines."))
     found = {package.name: package for entry in entries[:MAX_PACKAGES] if (package := _package(entry))}
     said = tuple(part for entry in parts[:MAX_PACKAGES] if (part := _part(entry)))
     if not said or said[0].name != BARE or len({part.file for part in said}) != len(said):
-        raise BuildFailed(f"The builder's environment.json does not begin with the part {BARE}: look at its log.")
+        raise BuildFailed(
+            say("The builder's environment.json does not begin with the part %(part)s: look at its log.", part=BARE)
+        )
     python = re.sub(r"[^0-9a-z.]", "", str(record.get("python", "")))[:20]
     return ResultSaid(python, tuple(found[name] for name in sorted(found)), said)
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from releases.errors import StackError
+from releases.errors import StackError, say
 from releases.specs import Stop
 
 PROGRAM = "mmdebstrap"
@@ -42,7 +42,7 @@ def bootstrap(archive: Path, suite: str, stop: Stop) -> None:
         output.seek(0)
         lines = output.read().strip().splitlines()
     if process.returncode:
-        raise StackError(lines[-1] if lines else f"{PROGRAM} said nothing.")
+        raise StackError(lines[-1] if lines else say("%(program)s said nothing.", program=PROGRAM))
 
 
 def _command(archive: Path, suite: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-from releases.errors import StackError
+from releases.errors import StackError, say
 
 Part = Literal["builder", "runner"]
 
@@ -102,9 +102,14 @@ def load(name: str) -> Stack:
     """
     path = _path_of(name)
     if path is None:
-        known = ", ".join(sorted(_folders())) or "none"
+        known = ", ".join(sorted(_folders())) or say("none")
         raise StackError(
-            f"There is no stack {name} (there are: {known}): choose one of these, or add its folder to PORTAL_STACKS."
+            say(
+                "There is no stack %(name)s (there are: %(known)s): choose one of these, or add its folder to "
+                "PORTAL_STACKS.",
+                name=name,
+                known=known,
+            )
         )
     return read(path)
 
@@ -125,8 +130,11 @@ def read(path: Path) -> Stack:
     """The stack in this folder. Raises `StackError` with the file that is wrong and what to do."""
     if not NAME.fullmatch(path.name):
         raise StackError(
-            f"The stack's folder {path} cannot be named so: use small letters and digits, "
-            "with single dots, dashes or underscores between them."
+            say(
+                "The stack's folder %(path)s cannot be named so: use small letters and digits, "
+                "with single dots, dashes or underscores between them.",
+                path=path,
+            )
         )
     _check_files(path, FILES)
     says = _Description(path / "stack.toml")
@@ -165,8 +173,12 @@ def _builder_of(path: Path, lender: str) -> Path:
     found = _path_of(lender)
     if found is None or found == path or (path / "builder").exists():
         raise StackError(
-            f"{path / 'stack.toml'} names {lender} as the stack whose builder it uses: name another stack that is "
-            f"there, or take the line out and keep a folder builder beside it; not both."
+            say(
+                "%(path)s names %(lender)s as the stack whose builder it uses: name another stack that is "
+                "there, or take the line out and keep a folder builder beside it; not both.",
+                path=path / "stack.toml",
+                lender=lender,
+            )
         )
     _check_files(found, BUILDER_FILES)
     return found / "builder"
@@ -175,7 +187,14 @@ def _builder_of(path: Path, lender: str) -> Path:
 def _check_files(path: Path, names: Iterable[str]) -> None:
     for name in names:
         if not (path / name).is_file():
-            raise StackError(f"The stack {path.name} has no file {name}: add it to {path}.")
+            raise StackError(
+                say(
+                    "The stack %(stack)s has no file %(name)s: add it to %(folder)s.",
+                    stack=path.name,
+                    name=name,
+                    folder=path,
+                )
+            )
 
 
 class _Description:
@@ -186,18 +205,28 @@ class _Description:
         try:
             self._values: dict[str, Any] = tomllib.loads(_read(path).decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise StackError(f"{path} is not readable as TOML ({error}): correct it there.") from error
+            raise StackError(
+                say("%(path)s is not readable as TOML (%(error)s): correct it there.", path=path, error=error)
+            ) from error
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self._values.get(name, default)
         if not isinstance(value, str) or (default is None and not value.strip()):
-            raise StackError(f'{self.path} needs a line {name} with a text: add it, as in {name} = "…".')
+            raise StackError(
+                say(
+                    '%(path)s needs a line %(name)s with a text: add it, as in %(name)s = "…".',
+                    path=self.path,
+                    name=name,
+                )
+            )
         return value.strip()
 
     def number(self, name: str, default: int) -> int:
         value = self._values.get(name, default)
         if type(value) is not int or not 1 <= value <= 65535:
-            raise StackError(f"{self.path} has no usable {name}: write a number from 1 to 65535.")
+            raise StackError(
+                say("%(path)s has no usable %(name)s: write a number from 1 to 65535.", path=self.path, name=name)
+            )
         return value
 
     def installers(self) -> tuple[str, ...]:
@@ -208,20 +237,26 @@ class _Description:
             or not set(value) <= set(INSTALLERS)
             or len(set(value)) < len(value)
         ):
-            raise StackError(f'{self.path} has no usable installers: write them as in installers = ["uv", "pip"].')
+            raise StackError(
+                say('%(path)s has no usable installers: write them as in installers = ["uv", "pip"].', path=self.path)
+            )
         return tuple(value)
 
     def libraries(self) -> dict[str, str]:
         value = self._values.get("libraries", {})
         if not isinstance(value, dict) or not all(isinstance(package, str) for package in value.values()):
-            raise StackError(f'{self.path} has no usable [libraries]: write them as in "libpq.so.5" = "libpq5".')
+            raise StackError(
+                say('%(path)s has no usable [libraries]: write them as in "libpq.so.5" = "libpq5".', path=self.path)
+            )
         return value
 
     def engine_api(self) -> str:
         engine = self._values.get("engine", {})
         value = engine.get("api", "") if isinstance(engine, dict) else None
         if not isinstance(value, str) or not re.fullmatch(r"(\d+\.\d+)?", value):
-            raise StackError(f'{self.path} has no usable api below [engine]: write it as in api = "1.41".')
+            raise StackError(
+                say('%(path)s has no usable api below [engine]: write it as in api = "1.41".', path=self.path)
+            )
         return value
 
 
@@ -234,11 +269,19 @@ def _check_dockerfiles(stack: Stack) -> None:
         first = re.search(r"^FROM\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)
         if first is None or first[1] != stack.base:
             raise StackError(
-                f"{path} does not start FROM {stack.base}, which stack.toml names as base: make them agree."
+                say(
+                    "%(path)s does not start FROM %(base)s, which stack.toml names as base: make them agree.",
+                    path=path,
+                    base=stack.base,
+                )
             )
     if not re.search(r"^FROM\s+\S+\s+AS\s+runtime\s*$", text, re.MULTILINE | re.IGNORECASE):
         raise StackError(
-            f"{path} has no stage named runtime: write FROM {stack.base} AS runtime, and FROM runtime below it."
+            say(
+                "%(path)s has no stage named runtime: write FROM %(base)s AS runtime, and FROM runtime below it.",
+                path=path,
+                base=stack.base,
+            )
         )
 
 
@@ -253,7 +296,11 @@ def _folders() -> set[str]:
     found: set[str] = set()
     for root in settings.STACK_DIRS:
         if not root.is_dir():
-            raise StackError(f"The folder of stacks {root} is not there: create it, or take it out of PORTAL_STACKS.")
+            raise StackError(
+                say(
+                    "The folder of stacks %(root)s is not there: create it, or take it out of PORTAL_STACKS.", root=root
+                )
+            )
         found |= {path.parent.name for path in root.glob("*/stack.toml")}
         found |= {path.parent.name for path in root.glob("*/builder") if path.is_dir()}
     return found
@@ -264,7 +311,7 @@ def _files(folder: Path) -> list[Path]:
     found = [path for path in folder.rglob("*") if not set(path.parts) & set(IGNORED)]
     for path in found:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise StackError(f"{path} is a link or a special file: put a plain file there.")
+            raise StackError(say("%(path)s is a link or a special file: put a plain file there.", path=path))
     return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -285,7 +332,13 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise StackError(f"{path} cannot be read ({error.strerror}): give the portal's user access to it.") from error
+        raise StackError(
+            say(
+                "%(path)s cannot be read (%(strerror)s): give the portal's user access to it.",
+                path=path,
+                strerror=error.strerror,
+            )
+        ) from error
 
 
 def _member(name: str, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:

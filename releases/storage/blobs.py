@@ -18,7 +18,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from releases.errors import LimitExceeded, StorageError, StorageFull
+from releases.errors import LimitExceeded, Sentence, StorageError, StorageFull, grouped, say
 from releases.specs import BuiltFile, NeverStop, Stop
 
 CHUNK = 256 * 1024
@@ -63,7 +63,9 @@ class Blobs:
     def path(self, sha256: str) -> Path:
         """Where the file of this digest lies, or would. Raises `StorageError` for what is no digest."""
         if not _DIGEST.fullmatch(sha256):
-            raise StorageError("A kept file is named by a sha256 of 64 lower-case hexadecimal digits; this is none.")
+            raise StorageError(
+                say("A kept file is named by a sha256 of 64 lower-case hexadecimal digits; this is none.")
+            )
         return self.root / "sha256" / sha256[:2] / sha256
 
     def exists(self, sha256: str) -> bool:
@@ -194,10 +196,12 @@ class Blobs:
         _flush_folder(target.parent)
 
 
-def _too_large(name: str, limit: int) -> str:
-    return (
-        f"{name or 'The file'} is larger than {limit / 1024**2:,.0f} MiB, the most that is kept: make it smaller or "
-        f"raise “largest app.tar.gz” of the application."
+def _too_large(name: str, limit: int) -> Sentence:
+    return say(
+        "%(name)s is larger than %(limit)s MiB, the most that is kept: make it smaller or "
+        "raise “largest app.tar.gz” of the application.",
+        name=name or say("The file"),
+        limit=grouped(round(limit / 1024**2)),
     )
 
 
@@ -222,21 +226,36 @@ def _told(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"No space is left in {root}: free some, then build again.") from error
+            raise StorageFull(say("No space is left in %(root)s: free some, then build again.", root=root)) from error
         raise StorageError(
-            f"A file cannot be kept in {root}: {error.strerror}; check the folder's owner and rights."
+            say(
+                "A file cannot be kept in %(root)s: %(strerror)s; check the folder's owner and rights.",
+                root=root,
+                strerror=error.strerror,
+            )
         ) from error
 
 
 def _unreadable(sha256: str, error: OSError) -> StorageError:
     if isinstance(error, FileNotFoundError):
-        return StorageError(f"The file {sha256[:12]}… is not in the store any more: build the release again.")
-    return StorageError(f"The file {sha256[:12]}… cannot be read from the store: {error.strerror}.")
+        return StorageError(
+            say("The file %(sha256)s… is not in the store any more: build the release again.", sha256=sha256[:12])
+        )
+    return StorageError(
+        say(
+            "The file %(sha256)s… cannot be read from the store: %(strerror)s.",
+            sha256=sha256[:12],
+            strerror=error.strerror,
+        )
+    )
 
 
 def _damaged(sha256: str) -> StorageError:
     return StorageError(
-        f"The stored file {sha256[:12]}… differs from its record, so it is not handed out: build the release again."
+        say(
+            "The stored file %(sha256)s… differs from its record, so it is not handed out: build the release again.",
+            sha256=sha256[:12],
+        )
     )
 
 

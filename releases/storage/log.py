@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from releases.errors import StorageError
+from releases.errors import StorageError, say
 from releases.storage.cleaning import LONGEST_LINE, without_colours
 
 STEP_MARK = "\x1e"
@@ -90,7 +90,9 @@ class BuildLog:
         except (FileNotFoundError, NotADirectoryError):
             return BytesIO()
         except OSError as error:
-            raise StorageError(f"The log {self.path} cannot be read: {error.strerror}.") from error
+            raise StorageError(
+                say("The log %(path)s cannot be read: %(strerror)s.", path=self.path, strerror=error.strerror)
+            ) from error
 
 
 def _parsed(line: bytes) -> LogLine:

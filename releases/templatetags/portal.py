@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 import portal as product
 from releases.models import Build, State
+from releases.sentences import sentence_of
 
 register = template.Library()
 
@@ -45,6 +46,12 @@ MARKS = {
 """What a state or an outcome looks like: whose move it is (a colour), and its shape."""
 
 NOTHING = format_html('<span class="mute">{}</span>', "–")
+
+
+@register.filter
+def told(row: Any, name: str) -> str:
+    """A sentence that a row keeps, in the reader's language."""
+    return sentence_of(row, name) if row else ""
 
 
 @register.simple_tag

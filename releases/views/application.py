@@ -18,6 +18,7 @@ from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
 from releases.forms import ApplicationForm
 from releases.models import Application, Build, Outcome, Ref, RefKindChoices
+from releases.sentences import told
 from releases.views import acting, say_if_waiting, seeing
 from releases.views.moved import moved_tags
 
@@ -159,10 +160,10 @@ def create_build(request: HttpRequest, name: str) -> HttpResponseBase:
     try:
         build = actions.request_build(application, known or ref, by=request.user)
     except AlreadyUnderWay as error:
-        messages.warning(request, error.message)
+        messages.warning(request, told(error.message))
         return redirect(error.address)
     except InvalidInput as error:
-        return render_application(request, application, "other", typed=ref, problem=error.message, status=422)
+        return render_application(request, application, "other", typed=ref, problem=told(error.message), status=422)
     say_if_waiting(request)
     return redirect(build)
 

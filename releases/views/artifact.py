@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from releases.errors import StorageError
 from releases.models import Actor, Artifact, Build, Event
+from releases.sentences import told
 from releases.storage import Blobs
 from releases.views import seeing
 from releases.views.build import find
@@ -60,7 +61,7 @@ def download(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     except StorageError as error:
         _record_damage(build, error, by=request.user)
         what = _("The app.tar.gz of build %(build)s cannot be given out.") % {"build": build}
-        return nothing(request, build, 410, what, str(error))
+        return nothing(request, build, 410, what, told(error.message))
     return _described(response, build.artifact)
 
 

@@ -9,12 +9,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
 from releases.models import Build, Outcome, ProbePolicyChoices, State
+from releases.sentences import told
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
@@ -69,7 +71,7 @@ def cancel(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     try:
         actions.cancel_build(build, by=request.user)
     except InvalidInput as error:
-        messages.warning(request, str(error))
+        messages.warning(request, told(error.message))
     return redirect(build)
 
 
@@ -84,10 +86,10 @@ def rebuild(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     try:
         again = actions.rebuild(build, by=request.user, without_cache="without_cache" in request.POST)
     except AlreadyUnderWay as error:
-        messages.warning(request, str(error))
+        messages.warning(request, told(error.message))
         return redirect(error.address)
     except InvalidInput as error:
-        messages.error(request, str(error))
+        messages.error(request, told(error.message))
         return redirect(build)
     say_if_waiting(request)
     return redirect(again)
@@ -100,10 +102,10 @@ def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     try:
         rebased = actions.request_rebase(build, by=request.user)
     except AlreadyUnderWay as error:
-        messages.warning(request, str(error))
+        messages.warning(request, told(error.message))
         return redirect(error.address)
     except InvalidInput as error:
-        messages.error(request, str(error))
+        messages.error(request, told(error.message))
         return redirect(build)
     say_if_waiting(request)
     return redirect(rebased)
@@ -165,10 +167,10 @@ def limits_in_words(build: Build) -> list[str]:
     """The frozen limits, in the units in which they were set."""
     limits = build.spec().limits
     return [
-        _("%(n)s CPUs") % {"n": f"{limits.cpus:g}"},
+        _("%(n)s CPUs") % {"n": number_format(f"{limits.cpus:g}")},
         _("%(size)s memory") % {"size": binary(limits.memory)},
         _("%(n)s processes") % {"n": limits.pids},
-        _("%(n)s min") % {"n": f"{limits.seconds / 60:.3g}"},
+        _("%(n)s min") % {"n": number_format(f"{limits.seconds / 60:.3g}")},
         _("app.tar.gz at most %(size)s") % {"size": binary(limits.artifact_bytes)},
     ]
 
@@ -176,7 +178,7 @@ def limits_in_words(build: Build) -> list[str]:
 def binary(size: int) -> str:
     """Bytes in the binary units in which limits are set."""
     number, unit = (size / GIB, "GiB") if size >= GIB else (size / MIB, "MiB")
-    return f"{number:.4g}\N{NO-BREAK SPACE}{unit}"
+    return f"{number_format(f'{number:.4g}')}\N{NO-BREAK SPACE}{unit}"
 
 
 def _limit_word(hit: str) -> str:

@@ -40,7 +40,7 @@ def record(request: HttpRequest, build: Build) -> tuple[Any, ...]:
         build.commit,
         build.stack,
         build.requested_by.get_username() if build.requested_by else "",
-        name_of(build.requested_by),
+        name_of(build.requested_by) if build.requested_by else "the portal",  # the same in every language
         _time(build.created_at),
         _time(build.started_at),
         _time(build.finished_at),

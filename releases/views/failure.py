@@ -7,12 +7,15 @@ import sys
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.translation import get_language_from_request, override
 
 
-def show(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature of a handler
+def show(request: HttpRequest) -> HttpResponse:
     """The handler of errors; a database that is away is not the portal's own fault and has its own words.
 
-    Neither page touches the request: whoever is signed in is a row of the database that may be away."""
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
-    return HttpResponse(render_to_string("500.html"), status=500)
+    Of the request neither page touches more than its language: whoever is signed in is a row of the database that may
+    be away. What failed may have failed before a language was chosen, so that is done here once more."""
+    with override(get_language_from_request(request)):
+        if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+            return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
+        return HttpResponse(render_to_string("500.html"), status=500)

@@ -18,6 +18,7 @@ from releases import actions
 from releases.errors import InvalidInput
 from releases.forms import EnvironmentField
 from releases.models import Build, Preview
+from releases.sentences import told
 from releases.storage import preview_log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.artifact import nothing
@@ -62,7 +63,7 @@ def create(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     try:
         preview = actions.request_preview(build, environment=form.cleaned_data["environment"], by=request.user)
     except InvalidInput as error:
-        form.add_error("environment", str(error))
+        form.add_error("environment", told(error.message))
         return _form(request, build, form)
     say_if_waiting(request)
     return redirect(preview)
@@ -91,7 +92,7 @@ def stop(request: HttpRequest, name: str, number: int, pk: int) -> HttpResponseB
     try:
         actions.stop_preview(preview, by=request.user)
     except InvalidInput as error:
-        messages.warning(request, str(error))
+        messages.warning(request, told(error.message))
     return redirect(preview)
 
 

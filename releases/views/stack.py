@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput, StackError
 from releases.models import Application, Build, Preparation, PreparationState
+from releases.sentences import told
 from releases.specs import Anew
 from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
@@ -49,7 +50,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
     try:
         rows, problem = [look_at(name) for name in stacks.names()], ""
     except StackError as error:
-        rows, problem = [], error.message
+        rows, problem = [], told(error.message)
     return render(request, "stacks/list.html", {"rows": rows, "problem": problem})
 
 
@@ -57,7 +58,7 @@ def look_at(name: str) -> StackRow:
     try:
         stack = stacks.load(name)
     except StackError as error:
-        return StackRow(name, None, error.message)
+        return StackRow(name, None, told(error.message))
     return StackRow(name, stack, "", Preparation.objects.latest_success(stack.name, stack.digest))
 
 
@@ -97,9 +98,9 @@ def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
         actions.prepare_stack(known(name).name, by=request.user, anew=anew)
         say_if_waiting(request)
     except AlreadyUnderWay as error:
-        messages.warning(request, error.message)
+        messages.warning(request, told(error.message))
     except (StackError, InvalidInput) as error:
-        messages.error(request, error.message)
+        messages.error(request, told(error.message))
     return redirect("stack", name)
 
 
@@ -121,7 +122,7 @@ def known(name: str) -> StackRow:
     try:
         names = stacks.names()
     except StackError as error:
-        return StackRow(name, None, error.message)
+        return StackRow(name, None, told(error.message))
     if name not in names:
         listed = ", ".join(names) or _("none")
         raise Http404(_("There is no stack %(name)s; there are: %(known)s.") % {"name": name[:60], "known": listed})

@@ -18,6 +18,7 @@ from rq import Worker
 from rq.worker import BaseWorker
 
 from releases.models import Build, Preparation, Preview, Workshop
+from releases.sentences import sentence_of
 
 LOW_DISK = 2_000_000_000
 """Bytes; a build needs room for its artifact, its image and the engine's own layers."""
@@ -102,7 +103,7 @@ class Surroundings:
             return
         if not seen.engine_answers:
             yield Trouble(
-                seen.engine_problem or _("The container engine does not answer."),
+                sentence_of(seen, "engine_problem") or _("The container engine does not answer."),
                 _("Start the engine, or set DOCKER_HOST to one that runs. On most machines that is:"),
                 "systemctl start docker",
             )

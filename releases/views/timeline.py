@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from releases.models import Build, Step, StepName, StepResult
+from releases.sentences import sentence_of
 
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 """Seconds between two lines of the scale."""
@@ -188,7 +190,7 @@ def _row(
         icon=icon,
         colour=colour,
         word=str(step.get_result_display()) if step else waits,
-        detail=step.detail if step else "",
+        detail=sentence_of(step, "detail") if step else "",
         ran=ran,
         seconds=spans[name].seconds if ran else None,
         then=then.seconds if then else None,
@@ -225,8 +227,8 @@ def _ticks(tick: float, count: int) -> Iterator[Tick]:
 def _said(seconds: float) -> str:
     """A round time as the scale names it."""
     if seconds >= 120:
-        return f"{seconds / 60:g}\N{NO-BREAK SPACE}min"
-    return f"{round(seconds, 1):g}\N{NO-BREAK SPACE}s"
+        return f"{number_format(f'{seconds / 60:g}')}\N{NO-BREAK SPACE}min"
+    return f"{number_format(f'{round(seconds, 1):g}')}\N{NO-BREAK SPACE}s"
 
 
 def _percent(part: float, whole: float) -> str:

@@ -30,9 +30,14 @@
     return svg;
   };
 
+  const tongue = document.documentElement.lang;
+  const number = (value, places = 0) =>
+    value.toLocaleString(tongue, { minimumFractionDigits: places, maximumFractionDigits: places });
+  const comma = number(0.5, 1)[1];
+
   const seconds = (value) => {
     if (!Number.isFinite(value)) return "";
-    if (value < 59.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
+    if (value < 59.95) return `${number(value, value < 0.995 ? 2 : 1)} s`;
     return `${Math.floor(Math.round(value) / 60)} min ${Math.round(value) % 60} s`;
   };
 
@@ -201,7 +206,7 @@
       row.id = `L${number}`;
       const words = element("span");
       this.plain.push(paint(text, words));
-      row.append(element("b", "n", number), element("i", "", at.toFixed(2)), words);
+      row.append(element("b", "n", number), element("i", "", at.toFixed(2).replace(".", comma)), words);
       if (!this.chunk || this.chunk.count >= CHUNK) this.newChunk();
       this.chunk.fragment.append(row);
       this.chunk.count += 1;
@@ -377,8 +382,8 @@
     }
 
     count() {
-      const place = this.at < 0 ? "" : `${this.at + 1} / `;
-      return `${place}${this.found.length.toLocaleString()}`;
+      const place = this.at < 0 ? "" : `${number(this.at + 1)} / `;
+      return `${place}${number(this.found.length)}`;
     }
 
     say(text) { this.status.textContent = text; }
