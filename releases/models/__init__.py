@@ -6,11 +6,12 @@ from releases.models.build import Build
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
+from releases.models.move import Move
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
 from releases.models.rebase import rebasable
-from releases.models.ref import Ref, RefKindChoices
+from releases.models.ref import Ref, RefKindChoices, SignatureChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
 from releases.models.workshop import Workshop
@@ -26,6 +27,7 @@ __all__ = [
     "Environment",
     "Event",
     "Image",
+    "Move",
     "Outcome",
     "Package",
     "Preparation",
@@ -35,6 +37,7 @@ __all__ = [
     "ProbePolicyChoices",
     "Ref",
     "RefKindChoices",
+    "SignatureChoices",
     "State",
     "Step",
     "StepName",
