@@ -3,21 +3,25 @@
 An application is changed through the same actions as on the pages, so that the same checks and Events hold here.
 """
 
-from releases.admin.application import ApplicationAdmin, RefAdmin
+from releases.admin.application import ApplicationAdmin, MoveAdmin, RefAdmin
 from releases.admin.build import ArtifactAdmin, BuildAdmin, EnvironmentAdmin, ImageAdmin, PackageAdmin, StepAdmin
+from releases.admin.people import AccountAdmin, RightsAdmin
 from releases.admin.record import EventAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
 
 __all__ = [
+    "AccountAdmin",
     "ApplicationAdmin",
     "ArtifactAdmin",
     "BuildAdmin",
     "EnvironmentAdmin",
     "EventAdmin",
     "ImageAdmin",
+    "MoveAdmin",
     "PackageAdmin",
     "PreparationAdmin",
     "PreviewAdmin",
     "RefAdmin",
+    "RightsAdmin",
     "StepAdmin",
     "WorkshopAdmin",
 ]

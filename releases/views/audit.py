@@ -22,7 +22,7 @@ from releases.models import Application, Event
 from releases.models.event import EventQuerySet
 from releases.views import export, name_of, seeing
 from releases.views.history import asked, chips
-from releases.views.trail import Detail, choices, details, sentence, what, who
+from releases.views.trail import Detail, choices, details, sentence, subject, what, who
 
 ROWS = 50
 COUNTED = 10_000
@@ -37,6 +37,8 @@ class Row:
     event: Event
     who: str
     what: str
+    subject: str
+    """Of what it is, in one word, such as a tag."""
     details: list[Detail]
 
 
@@ -54,7 +56,7 @@ def show(request: HttpRequest) -> HttpResponseBase:
     context = {
         "form": form,
         "problems": form.problems(),
-        "rows": [Row(event, who(event), what(event), details(event)) for event in page],
+        "rows": [Row(event, who(event), what(event), subject(event), details(event)) for event in page],
         "count": min(count, COUNTED),
         "has_more": count > COUNTED,
         "chips": chips(form),

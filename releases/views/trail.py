@@ -95,6 +95,16 @@ LABELS: dict[str, Promise | str] = {
     "is_staff": gettext_lazy("may use the administration"),
     "is_superuser": gettext_lazy("administrator"),
 }
+SUBJECTS = {
+    "ref": "ref",
+    "account": "account",
+    "group": "group",
+    "stack": "stack",
+    "build.requested": "ref",
+    "build.finished": "outcome",
+    "session.refused": "account",
+}
+"""The fact that completes the sentence of a verb, or of all verbs with this beginning."""
 PORTAL = pgettext_lazy("who did it", "The portal")
 
 
@@ -130,15 +140,39 @@ def what(event: Event) -> str:
     return str(WORDS.get(event.verb, event.verb))
 
 
+def subject(event: Event) -> str:
+    """The one fact that completes the sentence: a tag, an account, a stack, an outcome."""
+    name = _subject_name(event)
+    value = event.data.get(name)
+    return plain(name, value).removeprefix("refs/tags/") if value else ""
+
+
+def _subject_name(event: Event) -> str:
+    return SUBJECTS.get(event.verb, SUBJECTS.get(event.verb.partition(".")[0], ""))
+
+
 def details(event: Event) -> list[Detail]:
-    """All that the event holds beside who, what and when."""
-    data: Mapping[str, Any] = event.data
-    found = []
-    for name, value in data.items():
-        is_change = isinstance(value, list) and len(value) == 2 and event.verb in PAIRS
-        before, after = (value[0], value[1]) if is_change else ("", value)
-        found.append(Detail(label(name), plain(name, before), plain(name, after), is_change))
-    return found
+    """What the event holds beside who, what, of what and when; nothing where a fact is empty."""
+    data: dict[str, Any] = dict(event.data)
+    data.pop(_subject_name(event), None)
+    if {"from", "to"} <= data.keys():
+        data["commit"] = [data.pop("from"), data.pop("to")]
+    return [
+        _fact(name, data[name], is_change=isinstance(data[name], list) and (name == "commit" or event.verb in PAIRS))
+        for name in sorted(data, key=_place)
+        if data[name] not in (None, "", [])
+    ]
+
+
+def _fact(name: str, value: Any, *, is_change: bool) -> Detail:
+    if is_change and len(value) == 2:
+        return Detail(label(name), plain(name, value[0]), plain(name, value[1]), is_change=True)
+    return Detail(label(name), "", plain(name, value))
+
+
+def _place(name: str) -> tuple[int, str]:
+    """The order of the labels: the database keeps none."""
+    return (list(LABELS).index(name) if name in LABELS else len(LABELS), name)
 
 
 def label(name: str) -> str:
@@ -167,7 +201,8 @@ def plain(name: str, value: Any) -> str:
 def sentence(event: Event) -> str:
     """The whole event in one line, for files."""
     said = [f"{d.label}: {d.before} → {d.after}" if d.is_change else f"{d.label}: {d.after}" for d in details(event)]
-    return f"{who(event)} {what(event)}" + (f" ({'; '.join(said)})" if said else "")
+    head = f"{who(event)} {what(event)} {subject(event)}".rstrip()
+    return head + (f" ({'; '.join(said)})" if said else "")
 
 
 def choices() -> list[tuple[str, str]]:
