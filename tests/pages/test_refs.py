@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -139,7 +140,7 @@ def test_filled_button_stands_beside_the_newest_unbuilt_tag(
 
 
 def test_tags_say_what_they_are(manager: Client, shop: Application) -> None:
-    about = {"annotated": True, "tagger": "Ana Gil <ana@example.org>", "tagged_at": timezone.now()}
+    about: dict[str, Any] = {"annotated": True, "tagger": "Ana Gil <ana@example.org>", "tagged_at": timezone.now()}
     factories.ref(shop, "v1.0.0")
     factories.ref(shop, "v1.1.0", message="Ripe pears", **about)
     factories.ref(shop, "v1.2.0", message="Ripe figs", signature="ssh", **about)
@@ -167,9 +168,9 @@ def test_page_says_since_when_reading_fails_and_when_it_is_tried_next(manager: C
     Application.objects.update(refs_failed_since=timezone.now() - timedelta(hours=2))
     page = see(manager, PAGE)
     assert "Refs could not be read now , next try in 40 min" in page
-    assert "It failed 3 times in a row, first 2 hours ago." in page
-    assert "What stands below is what the repository had when it was last read, 3 hours ago." in page
-    assert "It is tried again by itself in 40 min;" in page
+    assert "It failed 3 times in a row, first 2 hours ago ." in page
+    assert "What stands below is what the repository had when it was last read, 3 hours ago ." in page
+    assert "It is tried again by itself in 40 min ;" in page
 
 
 def test_reading_that_waits_for_a_worker_is_next_now(manager: Client, shop: Application) -> None:
