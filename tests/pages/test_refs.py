@@ -146,8 +146,8 @@ def test_tags_say_what_they_are(manager: Client, shop: Application) -> None:
     factories.ref(shop, "v1.2.0", message="Ripe figs", signature="ssh", **about)
     page = see(manager, PAGE)
     assert "What v1.0.0 brings lightweight" in page
-    assert "annotated : v1.1.0 “Ripe pears” Ana Gil <ana@example.org>," in page
-    assert "signed, not checked : v1.2.0 “Ripe figs”" in page
+    assert "annotated v1.1.0 “Ripe pears” Ana Gil <ana@example.org>," in page
+    assert "signed, not checked v1.2.0 “Ripe figs”" in page
     assert "Signed (SSH). The signature is not checked here" in page
     markup = body(manager.get(PAGE))
     for shape in ("light", "note", "signed"):
