@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='build',
             name='rule',
-            field=models.CharField(blank=True, help_text="The pattern of the application's rule that a new tag matched; nobody else asked then.", max_length=200, verbose_name='asked by the rule'),
+            field=models.CharField(blank=True, max_length=200, verbose_name='asked by the rule'),
         ),
         migrations.AddField(
             model_name='ref',
@@ -161,7 +161,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='build',
-            constraint=models.CheckConstraint(condition=models.Q(('rule', ''), ('requested_by__isnull', True), _connector='OR'), name='build_rule_is_nobody_else'),
+            constraint=models.CheckConstraint(condition=models.Q(('rule', ''), ('requested_by', None), _connector='OR'), name='build_rule_is_nobody_else'),
         ),
         migrations.AddConstraint(
             model_name='ref',

@@ -71,6 +71,8 @@ LABELS: dict[str, Promise | str] = {
     "outcome": gettext_lazy("outcome"),
     "worker": gettext_lazy("worker"),
     "attempt": gettext_lazy("attempt"),
+    "id": gettext_lazy("image id"),
+    "sha256": "sha256",
     "size": gettext_lazy("bytes"),
     "tag": gettext_lazy("tag"),
     "preview": gettext_lazy("preview"),
