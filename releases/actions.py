@@ -15,11 +15,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from releases import git
 from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError, say
 from releases.jobs import doorbell
-from releases.models import Actor, AnewChoices, Application, Build, Event, Preparation, Preview, Ref, rebasable
+from releases.models import Actor, AnewChoices, Application, Build, Event, Move, Preparation, Preview, Ref, rebasable
+from releases.models.rule import written
 from releases.specs import Anew
 from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
@@ -40,6 +42,7 @@ SETTINGS_FIELDS = (
     "pids",
     "seconds",
     "artifact_mb",
+    "rule",
 )
 """What a person may set on an application after it has its name."""
 SAME_COMMIT = ("ref", "ref_kind", "ref_full", "commit", "subject")
@@ -56,6 +59,7 @@ def register_application(*, by: Actor, name: str, repository: str, **fields: Any
         name=name, repository=repository, **fields, created_by_id=by.pk if by is not None else None
     )
     check_application(application)
+    application.rule_set_at = timezone.now() if application.rule else None
     try:
         with transaction.atomic():
             application.save()
@@ -78,7 +82,10 @@ def change_application(application: Application, *, by: Actor) -> Application:
     changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
     if changed:
         Event.objects.record("application.changed", by=by, application=application, data=changed)
-    if "repository" in changed:
+    if {"repository", "rule"} & changed.keys():
+        # The next reading tells which tags are there already: a rule builds none of those.
+        since = {"rule_set_at": timezone.now() if application.rule else None, "rule_armed": False, "rule_note": ""}
+        Application.objects.filter(pk=application.pk).update(**since)
         refresh_refs(application, by=by)
     return application
 
@@ -101,6 +108,7 @@ def check_application(application: Application) -> None:
     except StackError as error:
         raise InvalidInput(error.message, field="stack") from error
     application.environment = check_environment(application.environment)
+    application.rule = written(application.rule)
     application.full_clean()
 
 
@@ -134,6 +142,15 @@ def refresh_refs(application: Application, *, by: Actor) -> None:
     Event.objects.record("refs.asked", by=by, application=application)
     transaction.on_commit(partial(doorbell.ring, "desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4()))
     application.refresh_from_db(fields=["refs_asked_at"])
+
+
+@transaction.atomic
+def acknowledge_move(move: Move, *, by: Actor) -> int:
+    """A person has seen that a tag moved: its alarms up to this one are over, but what they tell stays with the builds.
+
+    How many were still open."""
+    same = Move.objects.filter(application=move.application_id, full_name=move.full_name, pk__lte=move.pk)
+    return same.acknowledge(by=by)
 
 
 def request_build(
@@ -307,13 +324,7 @@ def _frozen_ref(ref: Ref | str) -> dict[str, str]:
     """A ref that a person saw keeps the commit beside it; one that was typed is resolved once, at checkout."""
     if isinstance(ref, str):
         return {"ref": git.check_ref(ref.strip())}
-    return {
-        "ref": ref.name,
-        "ref_kind": ref.kind,
-        "ref_full": ref.full_name,
-        "commit": ref.commit,
-        "subject": ref.subject,
-    }
+    return ref.frozen()
 
 
 def _already_building(application: Application, frozen: Mapping[str, Any]) -> AlreadyUnderWay:

@@ -12,6 +12,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Field
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -93,6 +94,7 @@ class ApplicationForm(ApplicationModelForm):
 
     contract: ClassVar[tuple[str, ...]] = ("directory", "module", "callable", "requirements")
     probing: ClassVar[tuple[str, ...]] = ("probe_policy", "probe_path", "environment")
+    tags: ClassVar[tuple[str, ...]] = ("rule",)
     limits: ClassVar[tuple[str, ...]] = ("memory_mb", "cpus", "pids", "seconds", "artifact_mb")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -112,8 +114,15 @@ class ApplicationForm(ApplicationModelForm):
             field.label = str(field.label)[:1].upper() + str(field.label)[1:]
             style = "form-select" if isinstance(field.widget, forms.Select) else "form-control"
             field.widget.attrs |= {"class": style, "aria-describedby": f"about-{field_name}"}
-        for field_name in ("repository", "name", *self.contract, "probe_path"):
+        for field_name in ("repository", "name", *self.contract, "probe_path", "rule"):
             self.fields[field_name].widget.attrs |= {"spellcheck": "false", "autocapitalize": "off"}
+        if not self.is_new:
+            self.fields["rule"].widget.attrs |= {
+                "hx-get": reverse("application-rule", args=[self.instance.name]),
+                "hx-trigger": "input changed delay:300ms",
+                "hx-target": "#rule-matches",
+            }
+        self.fields["rule"].widget.attrs["placeholder"] = "v*"
         self.fields["repository"].widget.attrs |= {"placeholder": "https://git.example.org/shop/fruit-shop.git"}
 
     def clean(self) -> dict[str, Any]:
@@ -145,7 +154,11 @@ class ApplicationForm(ApplicationModelForm):
 
     def open_parts(self) -> set[str]:
         """Which folded parts must be seen: those that hold something of this application's own, or an error."""
-        return {part for part in ("contract", "probing", "limits") if any(map(self._is_notable, getattr(self, part)))}
+        return {
+            part
+            for part in ("contract", "probing", "tags", "limits")
+            if any(map(self._is_notable, getattr(self, part)))
+        }
 
     def _is_notable(self, name: str) -> bool:
         usual = cast("Field[Any, Any]", Application._meta.get_field(name)).get_default()
@@ -178,7 +191,33 @@ def suggested_name(repository: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:62].strip("-")
 
 
-class HistoryFilter(forms.Form):
+class Filter(forms.Form):
+    """Filters in an address. What is not known is refused with what is."""
+
+    def __init__(self, data: Mapping[str, Any], known: Mapping[str, list[tuple[str, str]]]) -> None:
+        super().__init__(data, label_suffix="", auto_id="f-%s")
+        for name, choices in known.items():
+            field = cast(forms.ChoiceField, self.fields[name])
+            field.choices = choices
+            field.error_messages["invalid_choice"] = _("“%(value)s” is not known here; known are: %(known)s.") % {
+                "value": "%(value)s",
+                "known": ", ".join(value.replace("%", "%%") for value, _word in choices if value) or _("none"),
+            }
+        for name, label in (("from", _("From")), ("to", _("To"))):
+            self.fields[name] = forms.DateField(
+                label=label, required=False, input_formats=["%Y-%m-%d"],
+                widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+                error_messages={"invalid": _("write the date as 2026-11-23.")},
+            )  # fmt: skip
+        for field_ in self.fields.values():
+            field_.widget.attrs["class"] = "form-select" if isinstance(field_.widget, forms.Select) else "form-control"
+
+    def problems(self) -> list[str]:
+        """Each refused filter as a sentence."""
+        return [f"{self[name].label}: {sentence}" for name, sentences in self.errors.items() for sentence in sentences]
+
+
+class HistoryFilter(Filter):
     """The filters of the history, all of them in the address. What is not known is refused with what is."""
 
     q = forms.CharField(label=gettext_lazy("Commit, sha256, image id, ref or package"), required=False, max_length=200)
@@ -197,30 +236,48 @@ class HistoryFilter(forms.Form):
     def __init__(
         self, data: Mapping[str, Any], *, applications: Iterable[str], people: Iterable[tuple[str, str]]
     ) -> None:
-        super().__init__(data, label_suffix="", auto_id="f-%s")
         known = {
             "application": [("", _("All")), *((name, name) for name in applications)],
             "outcome": [("", _("Any")), *self.groups.items(), *Outcome.choices, *State.choices[:-1]],
             "by": [("", _("Anyone")), *people],
         }
-        for name, choices in known.items():
-            field = cast(forms.ChoiceField, self.fields[name])
-            field.choices = choices
-            field.error_messages["invalid_choice"] = _("“%(value)s” is not known here; known are: %(known)s.") % {
-                "value": "%(value)s",
-                "known": ", ".join(value.replace("%", "%%") for value, _word in choices if value) or _("none"),
-            }
-        for name, label in (("from", _("From")), ("to", _("To"))):
-            self.fields[name] = forms.DateField(
-                label=label, required=False, input_formats=["%Y-%m-%d"],
-                widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-                error_messages={"invalid": _("write the date as 2026-11-23.")},
-            )  # fmt: skip
-        for field_ in self.fields.values():
-            field_.widget.attrs["class"] = "form-select" if isinstance(field_.widget, forms.Select) else "form-control"
+        super().__init__(data, known)
         self.fields["ref"].widget.attrs["placeholder"] = "v1.*"
         self.fields["q"].widget.attrs |= {"placeholder": "9f3c1ab, flask==3.1.3, v1.4.0…", "type": "search"}
 
-    def problems(self) -> list[str]:
-        """Each refused filter as a sentence."""
-        return [f"{self[name].label}: {sentence}" for name, sentences in self.errors.items() for sentence in sentences]
+
+PORTAL = "(portal)"
+"""In the filter of people: what nobody asked for. No account can be called so."""
+
+
+class AuditFilter(Filter):
+    """The filters of the audit trail, all of them in the address, and the event at which a page ends."""
+
+    application = forms.ChoiceField(label=gettext_lazy("Application"), required=False)
+    build = forms.IntegerField(label=gettext_lazy("Build"), required=False, min_value=1, max_value=2**31 - 1)
+    by = forms.ChoiceField(label=gettext_lazy("Who"), required=False)
+    verb = forms.ChoiceField(label=gettext_lazy("What"), required=False)
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
+    after = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        applications: Iterable[str],
+        people: Iterable[tuple[str, str]],
+        verbs: Iterable[tuple[str, str]],
+    ) -> None:
+        known = {
+            "application": [("", _("All")), *((name, name) for name in applications)],
+            "by": [("", _("Anyone")), (PORTAL, _("The portal itself")), *people],
+            "verb": [("", _("Anything")), *verbs],
+        }
+        super().__init__(data, known)
+        self.fields["build"].widget.attrs |= {"placeholder": "42", "inputmode": "numeric"}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if given.get("build") and not given.get("application") and "application" not in self.errors:
+            self.add_error("build", _("numbers count per application: choose the application, too."))
+        return given

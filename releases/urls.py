@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import application, artifact, audit, build, health, history, home, image, preview, stack, workers
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
@@ -14,6 +14,7 @@ PREVIEW = f"{BUILD}previews/<int:pk>/"
 urlpatterns: list[URLPattern] = [
     path("", home.show, name="home"),
     path("history/", history.show, name="history"),
+    path("audit/", audit.show, name="audit"),
     path("stacks/", stack.show_all, name="stacks"),
     path("stacks/<str:name>/", stack.show, name="stack"),
     path("stacks/<str:name>/prepare/", stack.prepare, name="stack-prepare"),
@@ -24,6 +25,8 @@ urlpatterns: list[URLPattern] = [
     path("applications/new/", application.register, name="application-register"),
     path(ONE, application.show, name="application"),
     path(f"{ONE}settings/", application.edit, name="application-edit"),
+    path(f"{ONE}settings/rule/", application.rule, name="application-rule"),
+    path(f"{ONE}moves/<int:pk>/seen/", application.acknowledge, name="move-seen"),
     path(f"{ONE}refresh/", application.refresh, name="application-refresh"),
     path(f"{ONE}builds/new/", application.create_build, name="build-create"),
     path(BUILD, build.show, name="build"),

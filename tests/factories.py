@@ -12,7 +12,21 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Environment, Image, Outcome, Package, Preparation, Ref, Step
+from releases.models import (
+    Application,
+    Artifact,
+    Build,
+    Environment,
+    Event,
+    Image,
+    Move,
+    Outcome,
+    Package,
+    Preparation,
+    Ref,
+    Step,
+)
+from releases.models.version import version_key
 from releases.specs import Limits, StackImages
 from releases.stacks import stack as stacks
 
@@ -43,10 +57,27 @@ def ref(app: Application, name: str, *, kind: str = "tag", age: timedelta = time
         "commit": commit(f"{app.name} {name}"),
         "committed_at": timezone.now() - age,
         "subject": f"What {name} brings",
+        "version": version_key(name) if kind == "tag" else "",
         "first_seen_at": timezone.now(),
         **fields,
     }
     return Ref.objects.create(application=app, kind=kind, name=name, full_name=f"refs/{folder}/{name}", **given)
+
+
+def moved(ref: Ref, to: str = "elsewhere") -> Move:
+    """The tag points to another commit now, as the next reading leaves it; with `to=""` it is gone."""
+    move = Move.objects.create(
+        application=ref.application, name=ref.name, full_name=ref.full_name, before=ref.commit,
+        after=commit(to) if to else "", noticed_at=timezone.now(),
+    )  # fmt: skip
+    if move.is_gone:
+        ref.delete()
+    else:
+        Ref.objects.filter(pk=ref.pk).update(commit=move.after, moved_at=move.noticed_at, moved_from=move.before)
+        ref.refresh_from_db()
+    verb = "ref.deleted" if move.is_gone else "ref.moved"
+    Event.objects.record(verb, application=move.application, data=move.facts())
+    return move
 
 
 def commit(seed: str) -> str:

@@ -20,7 +20,7 @@ from releases.admin.columns import link, rows, short
 from releases.admin.rules import RELEASE, Asked, History, Shelf, queued
 from releases.errors import InvalidInput
 from releases.forms import EnvironmentField
-from releases.models import Application, Build, Event, Ref
+from releases.models import Application, Build, Event, Move, Ref
 from releases.sentences import told
 
 
@@ -69,9 +69,9 @@ class ApplicationAdmin(Shelf):
     list_filter = ("stack", "probe_policy")
     search_fields = ("name", "repository")
     actions = ("build_newest_tag", "refresh_refs")
-    readonly_fields = ("created_at", "created_by", "refs_asked_at", "refs_read_at", "refs_error")
+    readonly_fields = ("created_at", "created_by", "refs_asked_at", "refs_read_at", "refs_error", "rule_note")
     fieldsets = (
-        (None, {"fields": ("name", "repository", "stack")}),
+        (None, {"fields": ("name", "repository", "stack", "rule")}),
         (gettext_lazy("Layout"), {"fields": ("directory", "module", "callable", "requirements")}),
         (gettext_lazy("Probe"), {"fields": ("probe_path", "probe_policy", "environment")}),
         (gettext_lazy("Limits"), {"fields": ("memory_mb", "cpus", "pids", "seconds", "artifact_mb")}),
@@ -163,9 +163,10 @@ class RefAdmin(History):
         short("commit", gettext_lazy("commit"), length=7),
         "subject",
         "committed_at",
+        "signature",
         "moved_at",
     )
-    list_filter = ("kind", "application", ("moved_at", admin.EmptyFieldListFilter))
+    list_filter = ("kind", "signature", "application", ("moved_at", admin.EmptyFieldListFilter))
     list_select_related = ("application",)
     search_fields = ("name", "full_name", "commit", "subject")
     date_hierarchy = "committed_at"
@@ -178,3 +179,20 @@ class RefAdmin(History):
             lambda ref: actions.request_build(ref.application, ref, by=request.user),
             queued,
         )
+
+
+@admin.register(Move)
+class MoveAdmin(History):
+    list_display = (
+        "name",
+        link("application", gettext_lazy("application")),
+        short("before", gettext_lazy("commit before"), length=7),
+        short("after", gettext_lazy("commit after"), length=7),
+        "noticed_at",
+        "acknowledged_at",
+        "acknowledged_by",
+    )
+    list_filter = ("application", ("acknowledged_at", admin.EmptyFieldListFilter))
+    list_select_related = ("application", "acknowledged_by")
+    search_fields = ("name", "full_name", "before__startswith", "after__startswith")
+    date_hierarchy = "noticed_at"

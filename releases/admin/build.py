@@ -25,6 +25,7 @@ class BuildAdmin(History):
         link("artifact", _("artifact")),
         link("image", _("image")),
         "requested_by",
+        "rule",
         "created_at",
         "finished_at",
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, Literal, cast
 
 from releases.errors import BuildFailed, GitError, LimitExceeded, Sentence, grouped, say
 from releases.git.faults import local_fault
@@ -33,7 +33,16 @@ _REF_FIELDS = (
     "*objectname",
     "*committerdate:unix",
     "*contents:subject",
+    "taggername",
+    "taggeremail",
+    "taggerdate:unix",
+    "contents:signature",
 )
+_SIGNATURES: dict[bytes, Literal["openpgp", "ssh", "x509"]] = {
+    b"-----BEGIN PGP": "openpgp",
+    b"-----BEGIN SSH": "ssh",
+    b"-----BEGIN SIGNED MESSAGE": "x509",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +154,9 @@ def archive(reader: Reader, commit: str, uid: int, folder: str, bytes_limit: int
 
 
 def _ref(reader: Reader, fields: list[bytes]) -> RemoteRef | None:
-    full_name, kind, commit, seconds, words, inner_kind, inner, inner_seconds, inner_words = fields
+    full_name, kind, commit, seconds, words, inner_kind, inner, inner_seconds, inner_words, *about = fields
     annotated = kind == b"tag"
+    own = _of_the_tag(words, about) if annotated else {}
     if annotated:
         kind, commit, seconds, words = inner_kind, inner, inner_seconds, inner_words
     if kind == b"tag":  # a tag of a tag: git peels one skin only
@@ -166,7 +176,19 @@ def _ref(reader: Reader, fields: list[bytes]) -> RemoteRef | None:
         committed_at=_moment(seconds),
         subject=_one_line(words),
         annotated=annotated,
+        **own,
     )
+
+
+def _of_the_tag(words: bytes, about: list[bytes]) -> dict[str, Any]:
+    """What an annotated tag says itself, beside what its commit says."""
+    name, address, seconds, signature = about
+    return {
+        "message": _one_line(words),
+        "tagger": _one_line(name + b" " + address),
+        "tagged_at": _moment(seconds) if seconds else None,
+        "signature": next((kind for start, kind in _SIGNATURES.items() if signature.startswith(start)), ""),
+    }
 
 
 def _name(full_name: bytes) -> str:

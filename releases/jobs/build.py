@@ -34,6 +34,7 @@ from releases.models import (
     Build,
     Event,
     Image,
+    Move,
     Outcome,
     Preparation,
     Ref,
@@ -140,6 +141,7 @@ def _archive(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[
     with step(build, StepName.CHECKOUT, log):
         bench.engine.info()  # an engine that is away is said at once, not after the fetch
         source = check_out(build.spec(), bench)
+        _tell_of_a_move(build, source.commit, log)
         _freeze_source(build, source)
 
     build.mark_producing()
@@ -201,6 +203,14 @@ def _freeze_source(build: Build, source: CheckedOut) -> None:
                 commit=source.commit[:7],
             )
         ) from error
+
+
+def _tell_of_a_move(build: Build, commit: str, log: LogWriter) -> None:
+    """A tag that moved between the click and the checkout: the log says so, as the page does."""
+    move = Move.objects.filter(application=build.application, full_name=build.ref_full).order_by("-id").first()
+    if move is not None and move.after != commit:
+        now = f"points to {move.after}" if move.after else "is gone from the repository"
+        log.line(f"Note: the tag {build.ref} {now} since {move.noticed_at:%Y-%m-%d %H:%M} UTC; {commit} is built.")
 
 
 def _keep_artifact(build: Build, kept: BuiltFile) -> None:

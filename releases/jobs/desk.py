@@ -12,10 +12,9 @@ from django.conf import settings
 from django.db import Error, connection
 
 from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError, joined, say
-from releases.git import Git
-from releases.jobs import workbench
+from releases.jobs import refs, workbench
 from releases.jobs.images import image_of
-from releases.models import Application, Preparation, Preview, PreviewState, Ref
+from releases.models import Application, Preparation, Preview, PreviewState
 from releases.pipeline import probe
 from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
@@ -31,9 +30,7 @@ def refresh_refs(application_id: int) -> None:
     """Read the refs of an application's repository; what went wrong stands on the application's page."""
     application = Application.objects.get(pk=application_id)
     try:
-        Ref.objects.replace_for(
-            application, Git.from_settings().refresh(application.mirror, application.repository, stop=NeverStop())
-        )
+        refs.read(application)
     except PortalError as error:
         application.note_refs_error(error.message)
     except Exception as error:  # the broad net: a question without an answer would be rung for again and again

@@ -1,6 +1,7 @@
 """The one hand that makes rows, queue and engine agree. PostgreSQL is the truth; the other two follow it.
 
-`tick` is quick and runs every second: it kills what a person cancelled, stops previews, and copies their logs.
+`tick` is quick and runs every second: it kills what a person cancelled, stops previews, copies their logs, and has refs
+read whose time has come.
 `sweep` runs every 15 s and at the start: it closes what lost its worker, rings again for what waits without a job,
 and removes containers, images and temporary files that belong to nobody.
 """
@@ -19,13 +20,12 @@ from uuid import NAMESPACE_OID, uuid5
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import F, Q
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from releases.audit import checkpoints, scrub
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
-from releases.jobs import doorbell, steps, workbench
+from releases.jobs import doorbell, refs, steps, workbench
 from releases.models import (
     Application,
     Build,
@@ -74,6 +74,7 @@ class Sweeper:
         self._end_cancelled()
         self._stop_previews()
         self._copy_preview_logs()
+        refs.ask_for_due()
 
     def sweep(self) -> int:
         """Every 15 s. Says how much was repaired."""
@@ -308,8 +309,8 @@ def _is_wanted(container: ContainerInfo) -> bool:
 
 
 def _waiting_for_refs() -> list[Application]:
-    late = Application.objects.filter(refs_asked_at__lt=Now() - timedelta(seconds=120))
-    return list(late.filter(Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at"))))
+    late = Now() - timedelta(seconds=120)
+    return list(Application.objects.with_refs_being_read().filter(refs_asked_at__lt=late))
 
 
 def _disk(folder: Path) -> tuple[int | None, int | None]:

@@ -7,11 +7,12 @@ from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.link import Link
+from releases.models.move import Move
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
 from releases.models.rebase import rebasable
-from releases.models.ref import Ref, RefKindChoices
+from releases.models.ref import Ref, RefKindChoices, SignatureChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
 from releases.models.workshop import Workshop
@@ -28,6 +29,7 @@ __all__ = [
     "Event",
     "Image",
     "Link",
+    "Move",
     "Outcome",
     "Package",
     "Preparation",
@@ -37,6 +39,7 @@ __all__ = [
     "ProbePolicyChoices",
     "Ref",
     "RefKindChoices",
+    "SignatureChoices",
     "State",
     "Step",
     "StepName",

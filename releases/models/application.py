@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from releases.models.checks import known
+from releases.models.event import Event
+from releases.models.rule import LONGEST_RULE, check_rule
 from releases.sentences import columns
 from releases.specs import Layout, Limits
 
@@ -52,9 +56,34 @@ class ProbePolicyChoices(models.TextChoices):
     REQUIRED = "required", _("Required: without a good answer the release fails")
 
 
+LONGEST_PAUSE = 6 * 3600.0
+MOST_FAILURES = 10
+"""Seconds, and doublings, to which the pause between two readings grows while a repository fails."""
+
+
+def pause(every: float, failures: int) -> float:
+    """Seconds from one reading of the refs to the next: twice as long after each failure, up to six hours."""
+    return min(every * 2.0 ** min(failures, MOST_FAILURES), max(every, LONGEST_PAUSE))
+
+
 class ApplicationQuerySet(models.QuerySet["Application"]):
     def by_name(self) -> ApplicationQuerySet:
         return self.order_by("name")
+
+    def with_refs_being_read(self) -> ApplicationQuerySet:
+        """Those whose refs somebody has asked for, and nobody has answered yet."""
+        return self.filter(refs_asked_at__isnull=False).filter(
+            Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at"))
+        )
+
+    def with_refs_due(self, every: float) -> ApplicationQuerySet:
+        """Those whose last reading is longer ago than their pause, the longest ago first; none that is being read."""
+        due = Q(refs_read_at__isnull=True)
+        for failures in range(MOST_FAILURES + 1):
+            many = Q(refs_failures__gte=failures) if failures == MOST_FAILURES else Q(refs_failures=failures)
+            due |= many & Q(refs_read_at__lt=Now() - timedelta(seconds=pause(every, failures)))
+        answered = Q(refs_asked_at__isnull=True) | Q(refs_read_at__gte=F("refs_asked_at"))
+        return self.filter(due, answered).order_by(F("refs_read_at").asc(nulls_first=True), "pk")
 
 
 class Application(models.Model):
@@ -144,6 +173,16 @@ class Application(models.Model):
     artifact_mb = models.PositiveIntegerField(
         _("largest app.tar.gz, MB"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(16384)]
     )
+    rule = models.CharField(
+        _("build new tags that match"),
+        max_length=LONGEST_RULE,
+        blank=True,
+        validators=[check_rule],
+        help_text=_(
+            "Patterns with commas, such as v*, !*-rc*: a new tag that matches is built by itself; ! leaves tags out. "
+            "Tags that exist already and tags that move are not. Empty: never."
+        ),
+    )
     created_at = models.DateTimeField(_("registered"), auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -157,6 +196,17 @@ class Application(models.Model):
     refs_read_at = models.DateTimeField(_("refs read"), null=True, blank=True, editable=False)
     refs_error = models.CharField(_("why the refs could not be read"), max_length=1000, blank=True, editable=False)
     refs_error_said = models.JSONField(null=True, blank=True, editable=False)
+    refs_good_at = models.DateTimeField(_("refs as of"), null=True, blank=True, editable=False)
+    refs_failures = models.PositiveSmallIntegerField(_("failed readings in a row"), default=0, editable=False)
+    refs_failed_since = models.DateTimeField(_("refs unread since"), null=True, blank=True, editable=False)
+    rule_set_at = models.DateTimeField(_("rule set"), null=True, blank=True, editable=False)
+    rule_armed = models.BooleanField(
+        _("rule in force"),
+        default=False,
+        editable=False,
+        help_text=_("Since the tags that existed when it was set have been read."),
+    )
+    rule_note = models.CharField(_("what the rule left"), max_length=500, blank=True, editable=False)
 
     objects = ApplicationQuerySet.as_manager()
 
@@ -206,9 +256,26 @@ class Application(models.Model):
         }
         return Limits(**{**site.as_json(), **{key: value for key, value in chosen.items() if value}})
 
+    def refs_next_at(self, every: float) -> datetime | None:
+        """When the refs are read again by themselves; None for never, or when they are being read."""
+        if not every or self.refs_read_at is None or self.refs_are_being_read:
+            return None
+        return self.refs_read_at + timedelta(seconds=pause(every, self.refs_failures))
+
+    @transaction.atomic
     def note_refs_error(self, message: str) -> None:
-        """The refs could not be read: the old ones stay, and the page says why."""
-        Application.objects.filter(pk=self.pk).update(refs_read_at=Now(), **columns("refs_error", message, most=1000))
+        """The refs could not be read: the old ones stay, and the page says why, since when, and when it is tried next.
+
+        An Event tells the first failure of a row of them."""
+        current = Application.objects.select_for_update(no_key=True).get(pk=self.pk)
+        if not current.refs_failures:
+            Event.objects.record("refs.failed", application=self, data={"message": message[:1000]})
+        Application.objects.filter(pk=self.pk).update(
+            refs_read_at=Now(),
+            **columns("refs_error", message, most=1000),
+            refs_failures=min(current.refs_failures + 1, 30_000),
+            refs_failed_since=current.refs_failed_since or Now(),
+        )
 
     def last_release(self) -> Build | None:
         """Its newest build that succeeded."""

@@ -80,6 +80,7 @@ class BuildQuerySet(models.QuerySet["Build"]):
         facts: dict[str, Any] = {"ref": build.ref, "commit": build.commit}
         if build.rebase_of is not None:
             facts["rebase_of"] = build.rebase_of.number
+        facts |= {"rule": build.rule} if build.rule else {}
         Event.objects.record("build.requested", by=by, build=build, data=facts)
         return build
 
@@ -123,6 +124,7 @@ class Build(models.Model):
         "self", models.PROTECT, null=True, blank=True, related_name="rebases", verbose_name=_("rebased from")
     )
     without_cache = models.BooleanField(_("without cache"), default=False)
+    rule = models.CharField(_("asked by the rule"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
 
     # what was used, known when the work begins
@@ -218,6 +220,7 @@ class Build(models.Model):
                 condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False),
                 name="build_rebase_is_no_rebuild",
             ),
+            models.CheckConstraint(condition=Q(rule="") | Q(requested_by=None), name="build_rule_is_nobody_else"),
             models.CheckConstraint(
                 condition=Q(stack_digest="") | Q(stack_digest__regex=SHA256), name="build_stack_digest_is_64_hex"
             ),

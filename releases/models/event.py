@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -39,6 +40,10 @@ class EventQuerySet(models.QuerySet["Event"]):
             data=data or {},
         )
 
+    def record_each(self, verb: str, facts: Iterable[dict[str, Any]], *, application: Application) -> None:
+        """Many lines of the portal itself at once. Call it in the transaction of the change that they tell."""
+        self.bulk_create([Event(verb=verb, application=application, data=data) for data in facts], batch_size=1000)
+
 
 class Event(models.Model):
     at = models.DateTimeField(_("at"), db_default=Now())
@@ -68,7 +73,14 @@ class Event(models.Model):
         ordering = ["-id"]
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(fields=["build", "id"], name="event_of_build")]
+        indexes = [
+            models.Index(fields=["build", "id"], name="event_of_build"),
+            # The page of the audit trail, by each of its filters: newest first, leafed by (at, id).
+            models.Index(fields=["-at", "-id"], name="event_by_time"),
+            models.Index(fields=["application", "-at", "-id"], name="event_of_application"),
+            models.Index(fields=["actor", "-at", "-id"], name="event_of_person"),
+            models.Index(fields=["verb", "-at", "-id"], name="event_by_verb"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} by {self.actor_name or 'the portal'}"

@@ -254,6 +254,13 @@ class RemoteRef:
     committed_at: datetime
     subject: str
     annotated: bool
+    tagger: str = ""
+    """As `Name <address>`; this and what follows is of an annotated tag alone."""
+    tagged_at: datetime | None = None
+    message: str = ""
+    """The first line of the tag's own message."""
+    signature: Literal["", "openpgp", "ssh", "x509"] = ""
+    """What it is signed with. That is not checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,12 @@ def person(user: AbstractBaseUser | None) -> str:
 
 
 @register.filter
+def asker(build: Build) -> str:
+    """Who asked for a build: a person, or the rule that a new tag matched."""
+    return _("the rule %(rule)s") % {"rule": build.rule} if build.rule else person(build.requested_by)
+
+
+@register.filter
 def initials(user: AbstractBaseUser) -> str:
     words = person(user).replace(".", " ").replace("-", " ").split()
     return "".join(word[0] for word in words[:2]).upper()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Page, Paginator
+from django.core.exceptions import ValidationError
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,27 +19,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
 from releases.forms import ApplicationForm
-from releases.models import Application, Build, Outcome, Ref, RefKindChoices
+from releases.models import Application, Build, Move, Outcome, Ref, RefKindChoices
+from releases.models.rule import check_rule
 from releases.sentences import told
 from releases.views import acting, say_if_waiting, seeing
-from releases.views.moved import moved_tags
+from releases.views.moved import alarms, marks
+from releases.views.refs import NEWEST_TAGS, RefTable, ref_table, rule_matches
 
-NEWEST_TAGS = 7
-REFS_A_PAGE = 100
 BUILDS_SHOWN = 8
 TREND = 12
 """Releases in the pictures of size and time."""
 KINDS = ("tag", "branch", "other")
-
-
-@dataclass(slots=True)
-class RefRow:
-    """One ref in the table, and the newest build of its commit."""
-
-    ref: Ref
-    build: Build | None
-    is_next: bool = False
-    """The likely next act: the newest tag that nobody has built yet."""
 
 
 def find(name: str) -> Application:
@@ -62,7 +54,9 @@ def render_application(
     """The page; `problem` stands beside the field in which `typed` was typed."""
     builds = Build.objects.filter(application=application).for_pages().order_by("-number")
     releases = list(builds.succeeded()[:TREND])[::-1]
-    rows, page = ref_rows(application, kind, request.GET.get("page", "")) if kind != "other" else ([], None)
+    table = RefTable()
+    if kind != "other":
+        table = ref_table(application, kind, request.GET.get("page", ""), request.GET.get("q", ""))
     recent = list(builds[:BUILDS_SHOWN])
     counts = application.refs.aggregate(
         tag=Count("pk", filter=Q(kind=RefKindChoices.TAG)), branch=Count("pk", filter=Q(kind=RefKindChoices.BRANCH))
@@ -71,43 +65,30 @@ def render_application(
         "application": application,
         "kind": kind,
         "counts": counts,
-        "rows": rows,
-        "page": page,
-        "older": counts[kind] - len(rows) if page is None and kind != "other" else 0,
-        "moved": moved_tags(application),
+        "table": table,
+        "rows": table.rows,
+        "page": table.page,
+        "older": counts[kind] - len(table.rows) if table.page is None and kind != "other" else 0,
+        "moved": alarms(application),
+        "marks": marks(recent),
+        "next_read": next_reading(application),
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
         "release": releases[-1] if releases else None,
         "sizes": [(build.number, build.image.size) for build in releases if build.image],
         "times": [(build.number, build.seconds) for build in releases if build.seconds is not None],
         "is_moving": application.refs_are_being_read or any(build.is_active for build in recent),
+        "many": counts[kind] > NEWEST_TAGS if kind != "other" else False,
         "typed": typed,
         "problem": problem,
     }
     return render(request, "application/show.html", context, status=status)
 
 
-def ref_rows(application: Application, kind: str, number: str) -> tuple[list[RefRow], Page[Ref] | None]:
-    """The newest refs of a kind, or with a page number that page of all of them; each with its last build."""
-    refs = application.refs.filter(kind=kind).newest()
-    page = Paginator(refs, REFS_A_PAGE).get_page(number) if number else None
-    shown = list(page if page is not None else refs[: NEWEST_TAGS if kind == "tag" else REFS_A_PAGE])
-    builds = Build.objects.filter(application=application, commit__in=[ref.commit for ref in shown]).order_by("number")
-    newest = {build.commit: build for build in builds}
-    rows = [RefRow(ref, newest.get(ref.commit)) for ref in shown]
-    if kind == "tag" and (page is None or page.number == 1):
-        mark_next(rows)
-    return rows, page
-
-
-def mark_next(rows: list[RefRow]) -> None:
-    """The newest unbuilt tag, unless something newer has been released already."""
-    for row in rows:
-        if row.build is None:
-            row.is_next = True
-            return
-        if row.build.succeeded:
-            return
+def next_reading(application: Application) -> datetime | None:
+    """When the refs are read again by themselves; now, when they wait for a worker alone."""
+    due = application.refs_next_at(settings.REFS_EVERY)
+    return max(due, timezone.now()) if due else None
 
 
 @acting
@@ -130,8 +111,38 @@ def edit(request: HttpRequest, name: str) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid() and form.ask(by=request.user) is not None:
         messages.success(request, _("The settings of %(name)s are saved; the next build uses them.") % {"name": name})
         return redirect(application)
-    context = {"form": form, "application": application, "name": name}
+    matches = rule_matches(application.refs.all(), form["rule"].value() or "")
+    context = {"form": form, "application": application, "name": name, "matches": matches}
     return render(request, "application/form.html", context, status=422 if form.errors else 200)
+
+
+@acting
+@require_safe
+def rule(request: HttpRequest, name: str) -> HttpResponse:
+    """What the rule that is being typed would match; the page asks for it while a person types."""
+    typed = request.GET.get("rule", "")
+    context: dict[str, Any] = {"problems": []}
+    try:
+        check_rule(typed)
+        context["matches"] = rule_matches(find(name).refs.all(), typed)
+    except ValidationError as error:
+        context["problems"] = error.messages
+    return render(request, "application/_matches.html", context)
+
+
+@acting
+@require_http_methods(["GET", "HEAD", "POST"])
+def acknowledge(request: HttpRequest, name: str, pk: int) -> HttpResponseBase:
+    """A person has seen that a tag moved; back to where the button was."""
+    application = find(name)
+    if request.method == "POST":
+        move = get_object_or_404(Move, application=application, pk=pk)
+        if actions.acknowledge_move(move, by=request.user):
+            said = _("You have seen that %(tag)s moved; what was built of it before keeps the mark.")
+            messages.success(request, said % {"tag": move.name})
+        if request.POST.get("back") == "home":
+            return redirect("home")
+    return redirect(application)
 
 
 @acting

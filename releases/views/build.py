@@ -21,6 +21,7 @@ from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
 from releases.views.log import piece, whole
+from releases.views.moved import facts
 from releases.views.timeline import timeline
 from releases.views.trail import trail
 
@@ -127,6 +128,7 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "rebases": build.rebases.order_by("number"),
         "newer_runtime": actions.newer_runtime(build),
         "trail": trail(build),
+        "moves": facts(build),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
         **weights(build),
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, StreamingHttpResponse
 
-from releases.models import Build
+from releases.models import Build, Move
 from releases.models.build import BuildQuerySet
 from releases.views import name_of
 
@@ -22,7 +23,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
     "application", "number", "state", "outcome", "message", "ref", "ref_full", "commit", "stack", "asked_by",
     "asked_by_name", "asked_at", "started_at", "finished_at", "seconds", "artifact_sha256", "artifact_size", "image_id",
-    "image_size", "builder_size", "rebuild_of", "rebase_of", "address",
+    "image_size", "builder_size", "rebuild_of", "rebase_of", "rule", "tag_moved", "address",
 )  # fmt: skip
 
 
@@ -52,17 +53,30 @@ def record(request: HttpRequest, build: Build) -> tuple[Any, ...]:
         image.builder_size if image else None,
         build.retry_of.number if build.retry_of else None,
         build.rebase_of.number if build.rebase_of else None,
+        build.rule,
+        bool(getattr(build, "tag_moved", False)),
         request.build_absolute_uri(build.get_absolute_url()),
     )
 
 
+def with_marks(builds: BuildQuerySet) -> BuildQuerySet:
+    """Each with whether a tag was taken away from its commit since."""
+    moves = Move.objects.filter(application=OuterRef("application"), before=OuterRef("commit"))
+    return builds.annotate(tag_moved=Exists(moves))
+
+
 def as_csv(request: HttpRequest, builds: BuildQuerySet) -> StreamingHttpResponse:
     """With a head line. No cell begins as a formula does: such a text gets an apostrophe before it."""
-    return _attachment(_csv_lines(request, builds), "text/csv; charset=utf-8", "builds.csv")
+    return attachment(csv_lines(COLUMNS, _records(request, builds)), "text/csv; charset=utf-8", "builds.csv")
 
 
 def as_json(request: HttpRequest, builds: BuildQuerySet) -> StreamingHttpResponse:
-    return _attachment(_json_pieces(request, builds), "application/json", "builds.json")
+    return attachment(json_pieces("builds", COLUMNS, _records(request, builds)), "application/json", "builds.json")
+
+
+def _records(request: HttpRequest, builds: BuildQuerySet) -> Iterator[tuple[Any, ...]]:
+    for build in with_marks(builds).iterator(chunk_size=CHUNK):
+        yield record(request, build)
 
 
 class _Echo:
@@ -72,26 +86,29 @@ class _Echo:
         return text
 
 
-def _csv_lines(request: HttpRequest, builds: BuildQuerySet) -> Iterator[str]:
+def csv_lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """A head line, then one line a row."""
     writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
-    for build in builds.iterator(chunk_size=CHUNK):
-        yield writer.writerow([_harmless(value) for value in record(request, build)])
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([_harmless(value) for value in row])
 
 
 def _harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _json_pieces(request: HttpRequest, builds: BuildQuerySet) -> Iterator[str]:
-    yield '{"builds": ['
-    for place, build in enumerate(builds.iterator(chunk_size=CHUNK)):
-        facts = dict(zip(COLUMNS, record(request, build), strict=True))
-        yield ("," if place else "") + "\n" + json.dumps(facts, ensure_ascii=False)
+def json_pieces(noun: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """One object that holds a list called `noun`, one line a row."""
+    names = tuple(columns)
+    yield f'{{"{noun}": ['
+    for place, row in enumerate(rows):
+        yield ("," if place else "") + "\n" + json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
     yield "\n]}\n"
 
 
-def _attachment(pieces: Iterator[str], kind: str, filename: str) -> StreamingHttpResponse:
+def attachment(pieces: Iterator[str], kind: str, filename: str) -> StreamingHttpResponse:
+    """A file that is sent while it is made."""
     response = StreamingHttpResponse(pieces, content_type=kind)
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     response["X-Content-Type-Options"] = "nosniff"

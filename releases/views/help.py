@@ -61,5 +61,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "endings": [Ending(outcome, meaning) for outcome, meaning in MEANINGS.items()],
         "protocols": settings.GIT_PROTOCOLS,
         "preview_minutes": settings.PREVIEW_SECONDS // 60,
+        "refs_every": settings.REFS_EVERY,
+        "rule_builds": settings.RULE_BUILDS,
     }
     return render(request, "help.html", context)

@@ -16,14 +16,17 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from releases.forms import HistoryFilter
+from releases.forms import Filter, HistoryFilter
 from releases.models import Application, Build, Outcome
 from releases.models.build import BuildQuerySet
 from releases.views import name_of, seeing
 from releases.views.export import as_csv, as_json
+from releases.views.moved import marks
 from releases.views.search import matching, reasons
 
 ROWS = 50
+PLACES = ("top", "before", "after")
+"""What stands in an address to say where in the rows it is, not which rows."""
 FORMATS = {"csv": as_csv, "json": as_json}
 
 
@@ -53,6 +56,7 @@ def show(request: HttpRequest) -> HttpResponseBase:
         "shown": len(rows),
         "numbers": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
         "reasons": reasons(rows, words),
+        "marks": marks(rows),
         "searched": words,
         "address": urlencode({name: value for name, value in asked(form) if name != "top"}),
         "top": top,
@@ -78,21 +82,21 @@ def file(request: HttpRequest, form: HistoryFilter, builds: BuildQuerySet, wante
     return FORMATS[wanted](request, builds)
 
 
-def asked(form: HistoryFilter) -> list[tuple[str, str]]:
+def asked(form: Filter) -> list[tuple[str, str]]:
     """What stands in the address, without what is empty."""
     return [(name, value) for name in form.fields if (value := form.data.get(name, "").strip())]
 
 
-def chips(form: HistoryFilter) -> list[tuple[str, str, str]]:
+def chips(form: Filter) -> list[tuple[str, str, str]]:
     """Each filter that is set: its label, its value, and the address without it."""
-    given = [(name, value) for name, value in asked(form) if name != "top"]
+    given = [(name, value) for name, value in asked(form) if name not in PLACES]
     return [
         (str(form[name].label), word(form, name, value), urlencode([pair for pair in given if pair[0] != name]))
         for name, value in given
     ]
 
 
-def word(form: HistoryFilter, name: str, value: str) -> str:
+def word(form: Filter, name: str, value: str) -> str:
     """A choice in the words of its list."""
     choices: Any = getattr(form.fields[name], "choices", ())
     return str(dict(choices).get(value, value))

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from releases.models import Application, Build, Outcome, Ref, RefKindChoices
 from releases.views import seeing
-from releases.views.moved import moved_tags
+from releases.views.moved import alarms
 
 LATELY = timedelta(days=7)
 FEW = 6
@@ -55,7 +55,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "bad": bad.for_pages().order_by("-finished_at", "-id")[:FEW],
         "bad_count": bad.count(),
         "since": (timezone.now() - LATELY).date(),
-        "moved": moved_tags(),
+        "moved": alarms(),
     }
     return render(request, "home.html", page)
 

@@ -25,7 +25,7 @@ SEARCHED = [model for model in OURS if model is not Workshop]
 def rows() -> dict[type[models.Model], models.Model]:
     """One row of each kind, with a secret in every environment."""
     app = factories.application(environment={"TOKEN": "s3cret"})
-    factories.ref(app, "v1.0.0")
+    factories.moved(factories.ref(app, "v1.0.0"))
     factories.queued_build(app)
     build = factories.succeeded_build(app)
     factories.environment(build)

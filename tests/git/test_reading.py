@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,58 @@ def test_read_file_is_bounded(git: Git, origin: Origin) -> None:
     assert git.read_file("shop", commit, "requirements.txt", limit=6) == b"Flask\n"
     with pytest.raises(LimitExceeded, match=r"requirements\.txt holds 6 bytes"):
         git.read_file("shop", commit, "requirements.txt", limit=5)
+
+
+# ---- what tags say -------------------------------------------------------------------------------------------
+
+
+def test_annotated_tag_says_who_when_and_what(git: Git, origin: Origin) -> None:
+    light, annotated = (ref for ref in git.refresh("shop", origin.url) if ref.kind == "tag")
+    assert (annotated.name, annotated.annotated) == ("v1.0.0", True)
+    assert (annotated.tagger, annotated.message) == ("Ana <ana@example.org>", "The first release")
+    assert annotated.tagged_at == datetime(2026, 1, 5, 10, tzinfo=UTC)
+    assert annotated.subject == "Sell apples"
+    assert annotated.signature == ""
+    assert (light.annotated, light.tagger, light.tagged_at, light.message) == (False, "", None, "")
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        ("PGP SIGNATURE", "openpgp"),
+        ("PGP MESSAGE", "openpgp"),
+        ("SSH SIGNATURE", "ssh"),
+        ("SIGNED MESSAGE", "x509"),
+        ("SOMETHING ELSE", ""),
+    ],
+)
+def test_signed_tag_is_known_by_its_signature(git: Git, origin: Origin, start: str, kind: str) -> None:
+    body = f"A release\n\nWith words.\n-----BEGIN {start}-----\n\nAAAA\n-----END {start}-----\n"
+    head = f"object {origin.git('rev-parse', 'HEAD')}\ntype commit\ntag v2.0.0\ntagger Ana <a@b> 1767607200 +0000"
+    tag = f"{head}\n\n{body}"
+    identity = origin.git("hash-object", "-t", "tag", "-w", "--stdin", feed=tag.encode())
+    origin.git("update-ref", "refs/tags/v2.0.0", identity)
+    origin.push()
+    [found] = [ref for ref in git.refresh("shop", origin.url) if ref.name == "v2.0.0"]
+    assert (found.signature, found.annotated) == (kind, True)
+    assert found.message.startswith("A release")
+
+
+def test_tag_that_is_really_signed_with_ssh(git: Git, origin: Origin, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    options = ["-c", "gpg.format=ssh", "-c", f"user.signingKey={key}"]
+    origin.git(*options, "tag", "--sign", "v3.0.0", "-m", "Signed")
+    origin.push()
+    [found] = [ref for ref in git.refresh("shop", origin.url) if ref.name == "v3.0.0"]
+    assert (found.signature, found.message) == ("ssh", "Signed")
+
+
+def test_tag_without_a_tagger_and_with_odd_words(git: Git, origin: Origin) -> None:
+    tag = f"object {origin.git('rev-parse', 'HEAD')}\ntype commit\ntag old\n\n\x1b[31mred\x1b[0m\n".encode()
+    identity = origin.git("hash-object", "-t", "tag", "-w", "--literally", "--stdin", feed=tag)
+    origin.git("update-ref", "refs/tags/old", identity)
+    origin.push()
+    [found] = [ref for ref in git.refresh("shop", origin.url) if ref.name == "old"]
+    assert (found.tagger, found.tagged_at) == ("", None)
+    assert found.message == "[31mred [0m"

@@ -247,7 +247,7 @@ def test_an_application_with_builds_cannot_be_deleted() -> None:
 def one_of_each() -> dict[type[models.Model], models.Model]:
     rows: list[models.Model] = [*final_rows().values()]
     build = next(row for row in rows if isinstance(row, Build))
-    rows += [build.application, ref(), preview(), preparation(), workshop(), step(), link()]
+    rows += [build.application, ref(), factories.moved(ref()), preview(), preparation(), workshop(), step(), link()]
     return {type(row): row for row in rows}
 
 

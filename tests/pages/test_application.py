@@ -37,7 +37,7 @@ def test_application_lists_tags_newest_first(manager: Client, shop: Application)
     tags(shop, 3)
     page = see(manager, PAGE)
     assert page.index("v1.2.0") < page.index("v1.1.0") < page.index("v1.0.0")
-    assert f"v1.2.0 {factories.commit('shop v1.2.0')[:7]} What v1.2.0 brings yesterday Not built" in page
+    assert f"v1.2.0 {factories.commit('shop v1.2.0')[:7]} What v1.2.0 brings lightweight yesterday Not built" in page
 
 
 def test_application_shows_each_commits_last_build(manager: Client, shop: Application) -> None:
@@ -134,18 +134,19 @@ def test_application_shows_release_trends_and_settings(manager: Client, shop: Ap
 def test_application_warns_of_a_moved_tag(manager: Client, shop: Application) -> None:
     (tag,) = tags(shop, 1)
     factories.succeeded_build(shop, ref=tag)
-    Ref.objects.update(moved_at=timezone.now(), moved_from=tag.commit, commit=factories.commit("elsewhere"))
+    move = factories.moved(tag)
     page = see(manager, PAGE)
-    moved_to = factories.commit("elsewhere")[:7]
     assert "Tag v1.0.0 moved. It was built as" in page
-    assert f"{tag.commit[:7]} in #1 ; the repository now says {moved_to}" in page
+    assert f"{move.before[:7]} in #1 ; the repository now says {move.after[:7]} ." in page
     assert "v1.0.0 moved" in page
 
 
 def test_application_tag_that_moved_unbuilt_raises_no_alarm(manager: Client, shop: Application) -> None:
     (tag,) = tags(shop, 1)
-    Ref.objects.update(moved_at=timezone.now(), moved_from=tag.commit, commit=factories.commit("elsewhere"))
-    assert "It was built as" not in see(manager, PAGE)
+    factories.moved(tag)
+    page = see(manager, PAGE)
+    assert "It was built as" not in page
+    assert "v1.0.0 moved" in page
 
 
 def test_application_whose_refs_are_being_read_says_so_and_looks_again(manager: Client, shop: Application) -> None:

@@ -40,12 +40,17 @@ PAGES = (
     "/applications/fruit-shop/?kind=branch",
     "/applications/fruit-shop/?kind=other",
     "/applications/fruit-shop/?kind=tag&page=1",
+    "/applications/fruit-shop/?kind=tag&q=v1",
+    "/applications/fruit-shop/?kind=tag&q=nothing",
+    "/applications/fruit-shop/builds/1/",
     "/applications/intranet/",
     "/applications/fruit-shop/settings/",
     "/applications/new/",
     "/history/",
     "/history/?q=flask&outcome=succeeded",
     "/history/?outcome=nonsense",
+    "/audit/",
+    "/audit/?verb=nonsense",
     "/stacks/",
     "/stacks/python3.13-uwsgi/",
     "/workers/",
@@ -118,10 +123,18 @@ def shop_with_a_past() -> Application:
     factories.running_build(app)
     for outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.WORKER_LOST, Outcome.CANCELLED):
         factories.finished_build(app, outcome)
-    moved = Ref.objects.get(name="v1.0.0")
-    Ref.objects.filter(pk=moved.pk).update(
-        moved_at=timezone.now(), moved_from=moved.commit, commit=factories.commit("elsewhere")
-    )
+    factories.moved(Ref.objects.get(name="v1.0.0"))
+    factories.moved(Ref.objects.get(name="v1.1.0"), to="")
+    about = {
+        "annotated": True,
+        "tagger": "Ana Gil <ana@example.org>",
+        "message": "Ripe figs",
+        "tagged_at": timezone.now(),
+    }
+    Ref.objects.filter(name="v1.7.0").update(**about)
+    Ref.objects.filter(name="v1.8.0").update(**about, signature="openpgp")
+    Application.objects.update(rule="v*, !*-rc*", rule_note="9 new tags matched the rule at once.")
+    factories.queued_build(app, ref=factories.ref(app, "v1.9.0"), rule="v*")
     factories.succeeded_build(app, runner="old")
     factories.prepared("new")  # so its page has all buttons, and names a release on an older runtime
     factories.application("intranet").note_refs_error("The host was not found; check the address in the settings.")
@@ -247,6 +260,59 @@ def test_pages_do_their_work_without_scripts(open_as: Open) -> None:
     page.locator("details.menu > summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_rule_says_what_it_matches_while_it_is_typed(open_as: Open) -> None:
+    app = factories.application("shop")
+    for name in ("v1.0.0", "v1.10.0", "nightly"):
+        factories.ref(app, name)
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/settings/")
+    page.locator("summary").filter(has_text="New tags").click()
+    matches = page.locator("#rule-matches")
+    page.get_by_label("Build new tags that match").fill("v*")
+    expect(matches).to_contain_text("2 of the 3 known tags match: v1.10.0, v1.0.0.")
+    page.get_by_label("Build new tags that match").fill("v[0")
+    expect(matches).to_contain_text("close the bracket")
+    page.get_by_label("Build new tags that match").fill("night*")
+    expect(matches).to_contain_text("1 of the 3 known tags matches: nightly.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("main")).to_contain_text("night* are built by themselves")
+
+
+def test_tags_are_found_and_moves_are_seen_without_scripts(open_as: Open) -> None:
+    app = factories.application("shop")
+    for number in range(12):
+        factories.ref(app, f"v1.{number}.0")
+    tag = factories.ref(app, "v2.0.0", annotated=True, message="Ripe figs")
+    factories.succeeded_build(app, ref=tag)
+    factories.moved(tag)
+    page = open_as(factories.user(), java_script_enabled=False).pages[0]
+    page.goto("/applications/shop/")
+    page.get_by_label("Find tags").fill("v1.1*")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("table.refs tbody tr")).to_have_count(3)
+    page.get_by_role("link", name="Show all").click()
+    page.locator("details.about > summary").click()
+    expect(page.locator("details.about")).to_contain_text("“Ripe figs”")
+    page.get_by_role("button", name="I have seen it v2.0.0").click()
+    expect(page.locator("main")).to_contain_text("You have seen that v2.0.0 moved")
+    expect(page.get_by_role("button", name="I have seen it")).to_have_count(0)
+
+
+def test_what_is_typed_into_the_search_survives_a_build(open_as: Open) -> None:
+    """While something moves, the table is fetched anew every two seconds; the field is not."""
+    app = factories.application("shop")
+    for number in range(12):
+        factories.ref(app, f"v1.{number}.0")
+    build = factories.running_build(app, ref=app.refs.tags()[0])
+    page = open_as(factories.user()).pages[0]
+    page.goto("/applications/shop/")
+    page.get_by_label("Find tags").fill("half a wo")
+    build.mark_ended(Outcome.FAILED, "No requirements.")
+    expect(page.get_by_role("button", name="Build release v1.11.0")).to_be_visible()
+    expect(page.get_by_label("Find tags")).to_have_value("half a wo")
+    expect(page.get_by_label("Find tags")).to_be_focused()
 
 
 def test_rebase_says_what_will_happen_and_takes_a_no(open_as: Open, settings: Settings, tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ from datetime import timedelta
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
-from releases.models import Application, Outcome, Ref
+from releases.models import Application, Outcome
 from tests import factories
-from tests.pages.reading import body, filled_buttons, see
+from tests.pages.reading import body, filled_buttons, see, words
 
 
 def test_home_without_applications_offers_to_register_one(manager: Client) -> None:
@@ -81,16 +80,19 @@ def test_home_says_that_refs_could_not_be_read(manager: Client) -> None:
     assert "Refs unread" in see(manager, "/")
 
 
-def test_home_warns_of_a_moved_tag_until_it_is_built_anew(manager: Client) -> None:
+def test_home_warns_of_a_moved_tag_until_somebody_has_seen_it(manager: Client) -> None:
     app = factories.application("shop")
     tag = factories.ref(app, "v1.0.0")
     old = factories.succeeded_build(app, ref=tag)
-    Ref.objects.update(moved_at=timezone.now(), moved_from=tag.commit, commit=factories.commit("elsewhere"))
+    move = factories.moved(tag)
     page = see(manager, "/")
     assert "Tag v1.0.0 of shop moved." in page
     assert f"It was built as {old.commit[:7]} in #1" in page
-    factories.succeeded_build(app, ref=Ref.objects.get())
-    assert "moved" not in see(manager, "/")
+    factories.succeeded_build(app, ref=tag)
+    assert "Tag v1.0.0 of shop moved." in see(manager, "/")
+    answer = manager.post(f"/applications/shop/moves/{move.pk}/seen/", {"back": "home"}, follow=True)
+    assert "You have seen that v1.0.0 moved" in words(answer)
+    assert "Tag v1.0.0 of shop moved." not in see(manager, "/")
 
 
 def test_home_asks_as_often_for_ten_applications_as_for_two(manager: Client) -> None:

@@ -45,6 +45,11 @@ class Command(PlainCommand):
         parser.add_argument("--probe-path", help="what is asked of the booted image (default: /)")
         parser.add_argument("--probe", choices=ProbePolicyChoices.values, help="default: record")
         parser.add_argument(
+            "--rule",
+            metavar="PATTERNS",
+            help="build new tags that match by themselves, such as 'v*, !*-rc*' (default: never)",
+        )
+        parser.add_argument(
             "--env",
             type=variable,
             action="append",
@@ -54,7 +59,11 @@ class Command(PlainCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        fields = {name: options[name] for name in ("stack", "directory", "requirements", "probe_path") if options[name]}
+        fields = {
+            name: options[name]
+            for name in ("stack", "directory", "requirements", "probe_path", "rule")
+            if options[name]
+        }
         if options["entry_point"]:
             fields["module"], fields["callable"] = options["entry_point"]
         if options["probe"]:
