@@ -22,6 +22,7 @@ from releases.errors import (
     SourceUnavailable,
     WorkshopError,
 )
+from releases.jobs.budgets import judge_archive, judge_image, over_in_words
 from releases.jobs.environments import environment_of
 from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
@@ -118,6 +119,7 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     artifact, images = (_archive if build.rebase_of is None else _taken_over)(build, bench, log, lease)
     build.mark_packaging()
     with step(build, StepName.PACKAGE, log):
+        judge_image(build, artifact, images, bench)
         image = package_of(build, artifact, images, bench)
         _keep_image(build, image, images)
 
@@ -126,7 +128,7 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     lease.check()
     return (
         f"app.tar.gz {artifact.size / 1e6:.1f} MB, image {image.size / 1e6:.1f} MB, "
-        f"in {time.monotonic() - started:.1f} s."
+        f"in {time.monotonic() - started:.1f} s.{over_in_words(build)}"
     )
 
 
@@ -143,6 +145,7 @@ def _archive(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[
     with step(build, StepName.COLLECT, log):
         artifact = collect(build.spec(), source.commit, kept, bench)
         _keep_artifact(build, artifact)
+        judge_archive(build, artifact, bench)
     return artifact, images
 
 
@@ -150,6 +153,7 @@ def _taken_over(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tup
     """The archive of the release that is rebased, and the images that its stack has now."""
     bench.engine.info()
     artifact = take_over(build, bench, log)
+    judge_archive(build, artifact, bench)
     build.mark_producing()
     return artifact, _stack_images(build, bench, log, lease)
 
