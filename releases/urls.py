@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import application, artifact, build, health, history, home, image, preview, stack, trends, workers
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
@@ -25,6 +25,8 @@ urlpatterns: list[URLPattern] = [
     path(ONE, application.show, name="application"),
     path(f"{ONE}settings/", application.edit, name="application-edit"),
     path(f"{ONE}refresh/", application.refresh, name="application-refresh"),
+    path(f"{ONE}trends/", trends.show, name="application-trends"),
+    path(f"{ONE}trend.json", trends.as_json, name="application-trend-json"),
     path(f"{ONE}builds/new/", application.create_build, name="build-create"),
     path(BUILD, build.show, name="build"),
     path(f"{BUILD}live/", build.live, name="build-live"),

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='application',
             name='archive_budget_mb',
-            field=models.PositiveIntegerField(blank=True, help_text='The largest app.tar.gz that is meant to be released; it is judged before the image is made.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(20000, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.')], verbose_name='app.tar.gz budget, MB'),
+            field=models.PositiveIntegerField(blank=True, help_text='The largest app.tar.gz that is meant to be released; it is judged before the image is made.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(20000, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.')], verbose_name='budget of app.tar.gz, MB'),
         ),
         migrations.AddField(
             model_name='application',
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='application',
             name='growth_budget',
-            field=models.PositiveIntegerField(blank=True, help_text='By how much an image may be larger than that of the last release.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole per cent from 1 to 1,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(1000, 'Write whole per cent from 1 to 1,000, or leave it empty for no budget.')], verbose_name='growth budget, per cent'),
+            field=models.PositiveIntegerField(blank=True, help_text='By how much an image may be larger than that of the last release.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole per cent from 1 to 1,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(1000, 'Write whole per cent from 1 to 1,000, or leave it empty for no budget.')], verbose_name='budget of growth, per cent'),
         ),
         migrations.AddField(
             model_name='application',
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='application',
             name='image_budget_mb',
-            field=models.PositiveIntegerField(blank=True, help_text='The largest runtime image that is meant to be released, in megabytes of 1,000,000 bytes.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(20000, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.')], verbose_name='image budget, MB'),
+            field=models.PositiveIntegerField(blank=True, help_text='The largest runtime image that is meant to be released, in megabytes of 1,000,000 bytes.', null=True, validators=[django.core.validators.MinValueValidator(1, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.'), django.core.validators.MaxValueValidator(20000, 'Write whole megabytes from 1 to 20,000, or leave it empty for no budget.')], verbose_name='budget of the image, MB'),
         ),
         migrations.AddField(
             model_name='application',

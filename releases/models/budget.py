@@ -45,21 +45,21 @@ class BudgetsOfApplication(models.Model):
     """Empty: there is no such budget."""
 
     image_budget_mb = _amount(
-        _("image budget, MB"),
+        _("budget of the image, MB"),
         MOST_MB,
         _("Write whole megabytes from 1 to 20,000, or leave it empty for no budget."),
         _("The largest runtime image that is meant to be released, in megabytes of 1,000,000 bytes."),
     )
     image_budget_policy = _policy(_("when the image is larger"))
     archive_budget_mb = _amount(
-        _("app.tar.gz budget, MB"),
+        _("budget of app.tar.gz, MB"),
         MOST_MB,
         _("Write whole megabytes from 1 to 20,000, or leave it empty for no budget."),
         _("The largest app.tar.gz that is meant to be released; it is judged before the image is made."),
     )
     archive_budget_policy = _policy(_("when app.tar.gz is larger"))
     growth_budget = _amount(
-        _("growth budget, per cent"),
+        _("budget of growth, per cent"),
         MOST_PERCENT,
         _("Write whole per cent from 1 to 1,000, or leave it empty for no budget."),
         _("By how much an image may be larger than that of the last release."),

@@ -120,7 +120,7 @@ class Crossing:
         return joined(" ", [self._what(megabytes), *self._since(), *self._what_grew(megabytes)])
 
     def _what(self, megabytes: Words) -> Sentence:
-        facts = {"size": megabytes(self.size), "over": megabytes(self.over), "most": megabytes(self.most)}
+        facts = {"size": megabytes(self.size), "over": megabytes(self.over), "most": f"{self.most // 1_000_000:,} MB"}
         if self.budget == "image":
             return say("The image, %(size)s, is %(over)s over its budget of %(most)s.", **facts)
         if self.budget == "archive":

@@ -20,12 +20,11 @@ from releases.forms import ApplicationForm
 from releases.models import Application, Build, Outcome, Ref, RefKindChoices
 from releases.views import acting, say_if_waiting, seeing
 from releases.views.moved import moved_tags
+from releases.views.series import RANGES, USUAL, charts, points
 
 NEWEST_TAGS = 7
 REFS_A_PAGE = 100
 BUILDS_SHOWN = 8
-TREND = 12
-"""Releases in the pictures of size and time."""
 KINDS = ("tag", "branch", "other")
 
 
@@ -60,7 +59,6 @@ def render_application(
 ) -> HttpResponse:
     """The page; `problem` stands beside the field in which `typed` was typed."""
     builds = Build.objects.filter(application=application).for_pages().order_by("-number")
-    releases = list(builds.succeeded()[:TREND])[::-1]
     rows, page = ref_rows(application, kind, request.GET.get("page", "")) if kind != "other" else ([], None)
     recent = list(builds[:BUILDS_SHOWN])
     counts = application.refs.aggregate(
@@ -76,9 +74,8 @@ def render_application(
         "moved": moved_tags(application),
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
-        "release": releases[-1] if releases else None,
-        "sizes": [(build.number, build.image.size) for build in releases if build.image],
-        "times": [(build.number, build.seconds) for build in releases if build.seconds is not None],
+        "release": builds.succeeded().first(),
+        "charts": charts(points(application, RANGES[USUAL])),
         "is_moving": application.refs_are_being_read or any(build.is_active for build in recent),
         "typed": typed,
         "problem": problem,

@@ -67,7 +67,7 @@ def test_release_over_its_budget_succeeds_and_says_by_how_much_and_what_grew(
     (crossing,) = first.crossed()
     assert first.image is not None
     assert (crossing.size, crossing.most, crossing.since, crossing.against) == (first.image.size, 2_000_000, 0, 1)
-    said = "Warning: The image, 2.5 MB, is 0.5 MB over its budget of 2.0 MB. It is the first that is over it. "
+    said = "Warning: The image, 2.5 MB, is 0.5 MB over its budget of 2 MB. It is the first that is over it. "
     assert f"{said}Grown most since #1: the source by 2.5 MB." in lines(first)
     event = first.events.get(verb="budget.crossed")
     assert event.data == {"budget": "image", "policy": "warn", "size": first.image.size, "most": 2_000_000}
@@ -86,7 +86,7 @@ def test_image_over_a_budget_that_must_be_kept_is_never_made(
     assert_ended(
         refused,
         Outcome.FAILED,
-        "Over budget, so nothing was released: The image, 2.5 MB, is 0.5 MB over its budget of 2.0 MB.",
+        "Over budget, so nothing was released: The image, 2.5 MB, is 0.5 MB over its budget of 2 MB.",
         "Grown most since #1: the source by 2.5 MB.",
         "Make it smaller, or raise the budget in the application's settings and press Rebuild.",
     )
@@ -104,7 +104,7 @@ def test_archive_over_a_budget_that_must_be_kept_is_judged_before_the_image(
     large(origin, "v2.0.0")
     set_budgets(app, archive_budget_mb=2, archive_budget_policy="fail", image_budget_mb=1)
     refused = release(app, "v2.0.0")
-    assert_ended(refused, Outcome.FAILED, "app.tar.gz, 2.5 MB, is 0.5 MB over its budget of 2.0 MB.")
+    assert_ended(refused, Outcome.FAILED, "app.tar.gz, 2.5 MB, is 0.5 MB over its budget of 2 MB.")
     assert results(refused)["collect"] == "failed"
     assert "package" not in results(refused)
     assert [crossing.budget for crossing in refused.crossed()] == ["archive"]
