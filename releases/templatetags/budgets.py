@@ -31,7 +31,9 @@ def budget_mark(build: Build | str | None) -> SafeString:
         return format_html("")
     why = "; ".join(in_words(one.short(megabytes)) for one in build.crossed())
     words = _("over budget")
-    return format_html('<span class="st st-limit over" title="{}">{}{}</span>', why, icon("over"), words)
+    return format_html(
+        '<span class="st st-limit over" title="{}">{}<span class="words">{}</span></span>', why, icon("over"), words
+    )
 
 
 @register.filter

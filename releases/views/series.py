@@ -13,9 +13,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from releases.models import Application, Build, Outcome, Step, StepName
-from releases.views.chart import Chart, sizes_chart, times_chart
+from releases.views.chart import Chart
+from releases.views.chart_sizes import sizes_chart
+from releases.views.chart_times import times_chart
 
-RANGES = {"30": 30, "100": 100, "all": 400}
+RANGES = {"30": 30, "100": 100, "all": 250}
 """What `?last=` takes, and how many builds that is: a picture of more could not be read any more."""
 USUAL = "30"
 FIELDS = (
@@ -28,8 +30,8 @@ FIELDS = (
 class Point:
     """One build that a worker took up and that is over. Sizes in bytes."""
 
-    application: str
     number: int
+    address: str
     ref: str
     outcome: str
     finished_at: datetime
@@ -47,10 +49,6 @@ class Point:
     @property
     def succeeded(self) -> bool:
         return self.outcome == Outcome.SUCCEEDED
-
-    @property
-    def address(self) -> str:
-        return reverse("build", args=[self.application, self.number])
 
     def budget(self, name: str) -> int | None:
         found = self.budgets.get(name)
@@ -75,8 +73,8 @@ def _point(application: Application, row: Mapping[str, Any]) -> Point:
     crossed = {crossing["budget"]: crossing["size"] for crossing in row["crossings"]}
     took = (row["finished_at"] - row["started_at"]).total_seconds() - (row["preparing"] or 0.0)
     return Point(
-        application=application.name,
         number=row["number"],
+        address=reverse("build", args=[application.name, row["number"]]),
         ref=row["ref"],
         outcome=row["outcome"],
         finished_at=row["finished_at"],
