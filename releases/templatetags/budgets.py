@@ -28,7 +28,7 @@ def in_words(sentence: Sentence) -> str:
 def budget_mark(build: Build | str | None) -> SafeString:
     """Shape and words beside a release that is over a budget; nothing for any other."""
     if not isinstance(build, Build) or not build.crossings:
-        return format_html("")
+        return format_html("{}", "")
     why = "; ".join(in_words(one.short(megabytes)) for one in build.crossed())
     words = _("over budget")
     return format_html(

@@ -46,7 +46,7 @@ def spark(points: Points) -> dict[str, Any]:
 def change(value: int | None) -> SafeString:
     """Bytes more or less than elsewhere, with a sign; nothing where nothing is known."""
     if value is None:
-        return format_html("")
+        return format_html("{}", "")
     if not value:
         return format_html('<span title="{}">±0</span>', _("the same"))
     sign = "+" if value > 0 else "\N{MINUS SIGN}"
