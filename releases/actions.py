@@ -27,6 +27,14 @@ from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
 from releases.storage import Blobs
 
+BUDGET_FIELDS = (
+    "image_budget_mb",
+    "image_budget_policy",
+    "archive_budget_mb",
+    "archive_budget_policy",
+    "growth_budget",
+    "growth_budget_policy",
+)
 SETTINGS_FIELDS = (
     "repository",
     "stack",
@@ -43,6 +51,7 @@ SETTINGS_FIELDS = (
     "seconds",
     "artifact_mb",
     "rule",
+    *BUDGET_FIELDS,
 )
 """What a person may set on an application after it has its name."""
 SAME_COMMIT = ("ref", "ref_kind", "ref_full", "commit", "subject")

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db.models import Field
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -76,7 +77,31 @@ def _written(text: str) -> str:
     return text if plain or not text else json.dumps(text, ensure_ascii=False)
 
 
-class ApplicationForm(ApplicationModelForm):
+class BudgetForm(ApplicationModelForm):
+    """What happens when a budget is crossed need not be said: it stays as it is, which at first is a warning."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self._policies():
+            self.fields[name].required = False
+        for name in set(actions.BUDGET_FIELDS) & set(self.fields) - set(self._policies()):
+            # Django's own refusal of negative numbers is of another range than the model's, which says it all.
+            field = self.fields[name]
+            field.validators = [one for one in field.validators if not isinstance(one, MinValueValidator)]
+            field.error_messages["invalid"] = _("Write a whole number, or leave it empty for no budget.")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        for name in self._policies():
+            if name in given:
+                given[name] = given[name] or getattr(self.instance, name)
+        return given
+
+    def _policies(self) -> list[str]:
+        return [name for name in actions.BUDGET_FIELDS if name.endswith("_policy") and name in self.fields]
+
+
+class ApplicationForm(BudgetForm):
     """Registers an application, or changes one; the rules themselves are the model's and the actions'."""
 
     environment = EnvironmentField(
@@ -96,6 +121,7 @@ class ApplicationForm(ApplicationModelForm):
     probing: ClassVar[tuple[str, ...]] = ("probe_policy", "probe_path", "environment")
     tags: ClassVar[tuple[str, ...]] = ("rule",)
     limits: ClassVar[tuple[str, ...]] = ("memory_mb", "cpus", "pids", "seconds", "artifact_mb")
+    budgets: ClassVar[tuple[str, ...]] = actions.BUDGET_FIELDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["label_suffix"] = ""
@@ -126,7 +152,7 @@ class ApplicationForm(ApplicationModelForm):
         self.fields["repository"].widget.attrs |= {"placeholder": "https://git.example.org/shop/fruit-shop.git"}
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or self.cleaned_data
+        given = super().clean()
         if self.is_new and not given.get("name") and "name" not in self.errors:
             given["name"] = suggested_name(given.get("repository", ""))
             if not given["name"]:
@@ -154,11 +180,8 @@ class ApplicationForm(ApplicationModelForm):
 
     def open_parts(self) -> set[str]:
         """Which folded parts must be seen: those that hold something of this application's own, or an error."""
-        return {
-            part
-            for part in ("contract", "probing", "tags", "limits")
-            if any(map(self._is_notable, getattr(self, part)))
-        }
+        parts = ("contract", "probing", "tags", "limits", "budgets")
+        return {part for part in parts if any(map(self._is_notable, getattr(self, part)))}
 
     def _is_notable(self, name: str) -> bool:
         usual = cast("Field[Any, Any]", Application._meta.get_field(name)).get_default()

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, audit, build, health, history, home, image, preview, stack, workers
+from releases.views import (
+    application,
+    artifact,
+    audit,
+    build,
+    health,
+    history,
+    home,
+    image,
+    preview,
+    stack,
+    trends,
+    workers,
+)
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
@@ -28,6 +41,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{ONE}settings/rule/", application.rule, name="application-rule"),
     path(f"{ONE}moves/<int:pk>/seen/", application.acknowledge, name="move-seen"),
     path(f"{ONE}refresh/", application.refresh, name="application-refresh"),
+    path(f"{ONE}trends/", trends.show, name="application-trends"),
+    path(f"{ONE}trend.json", trends.as_json, name="application-trend-json"),
     path(f"{ONE}builds/new/", application.create_build, name="build-create"),
     path(BUILD, build.show, name="build"),
     path(f"{BUILD}live/", build.live, name="build-live"),

@@ -137,10 +137,12 @@ def succeeded_build(
     artifact_bytes: bytes | None = None,
     packages: dict[str, str] | None = None,
     runner: str = "",
+    weighed: dict[str, Any] | None = None,
     **frozen: Any,
 ) -> Build:
     """A release with its artifact, image, steps, packages and a probe that answered 200. With `runner`, the word that
-    stands for a runtime, it has the kept environment and the layers of a release that can be rebased."""
+    stands for a runtime, it has the kept environment and the layers of a release that can be rebased; with `weighed`,
+    the `members` and `sheets` of its archive."""
     build = running_build(app, **frozen)
     content = artifact_bytes if artifact_bytes is not None else f"artifact {build.pk}".encode()
     digest = hashlib.sha256(content).hexdigest()
@@ -149,6 +151,7 @@ def succeeded_build(
         defaults={
             "size": len(content) if artifact_bytes is not None else 3_412_880,
             "sheets": [{"diff_id": sha256("source"), "size": 1024, "members": [0]}] if runner else [],
+            **(weighed or {}),
         },
     )
     image = Image.objects.create(

@@ -16,15 +16,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from releases import actions
+from releases.actions import BUDGET_FIELDS
 from releases.admin.columns import link, rows, short
 from releases.admin.rules import RELEASE, Asked, History, Shelf, queued
 from releases.errors import InvalidInput
-from releases.forms import EnvironmentField
+from releases.forms import BudgetForm, EnvironmentField
 from releases.models import Application, Build, Event, Move, Ref
 from releases.sentences import told
 
 
-class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg] # Django's class takes no parameter at run time
+class ApplicationForm(BudgetForm):
     """Checked by the very function that the pages use, so that what it refuses stands beside the field."""
 
     environment = EnvironmentField(
@@ -75,6 +76,7 @@ class ApplicationAdmin(Shelf):
         (gettext_lazy("Layout"), {"fields": ("directory", "module", "callable", "requirements")}),
         (gettext_lazy("Probe"), {"fields": ("probe_path", "probe_policy", "environment")}),
         (gettext_lazy("Limits"), {"fields": ("memory_mb", "cpus", "pids", "seconds", "artifact_mb")}),
+        (gettext_lazy("Budgets"), {"fields": BUDGET_FIELDS}),
         (gettext_lazy("Record"), {"fields": readonly_fields}),
     )
 

@@ -21,8 +21,10 @@ from releases.errors import (
     LeaseLost,
     SourceUnavailable,
     WorkshopError,
+    joined,
     say,
 )
+from releases.jobs.budgets import judge_archive, judge_image, over_in_words
 from releases.jobs.environments import environment_of
 from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
@@ -122,18 +124,20 @@ def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     artifact, images = (_archive if build.rebase_of is None else _taken_over)(build, bench, log, lease)
     build.mark_packaging()
     with step(build, StepName.PACKAGE, log):
+        judge_image(build, artifact, images, bench)
         image = package_of(build, artifact, images, bench)
         _keep_image(build, image, images)
 
     build.mark_probing()
     _probe(build, image, bench, log)
     lease.check()
-    return say(
+    made = say(
         "app.tar.gz %(artifact).1f MB, image %(image).1f MB, in %(seconds).1f s.",
         artifact=artifact.size / 1e6,
         image=image.size / 1e6,
         seconds=time.monotonic() - started,
     )
+    return joined(" ", [made, *over_in_words(build)])
 
 
 def _archive(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[BuiltFile, StackImages]:
@@ -150,6 +154,7 @@ def _archive(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tuple[
     with step(build, StepName.COLLECT, log):
         artifact = collect(build.spec(), source.commit, kept, bench)
         _keep_artifact(build, artifact)
+        judge_archive(build, artifact, bench)
     return artifact, images
 
 
@@ -157,6 +162,7 @@ def _taken_over(build: Build, bench: Bench, log: LogWriter, lease: Lease) -> tup
     """The archive of the release that is rebased, and the images that its stack has now."""
     bench.engine.info()
     artifact = take_over(build, bench, log)
+    judge_archive(build, artifact, bench)
     build.mark_producing()
     return artifact, _stack_images(build, bench, log, lease)
 

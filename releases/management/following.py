@@ -16,6 +16,7 @@ from releases import actions
 from releases.jobs import doorbell
 from releases.management.plain import FAILED, INTERRUPTED, PlainCommand
 from releases.models import Application, Artifact, Build, Preparation, State
+from releases.specs import Crossing
 from releases.storage import Blobs, BuildLog, log_path
 from releases.storage.log import STEP_MARK
 
@@ -114,6 +115,8 @@ def facts(build: Build) -> dict[str, Any]:
         "artifact": _artifact(build),
         "image": _image(build),
         "probe": _probe(build),
+        "budgets": build.budgets,
+        "over_budget": [_crossing(one) for one in build.crossed()],
     }
 
 
@@ -131,6 +134,7 @@ def summary(build: Build) -> str:
     if build.image:
         sizes = f"{_mb(build.image.size)}, its builder {_mb(build.image.builder_size)}"
         lines.append(f"  image     {build.image.tag} ({sizes})")
+    lines += [f"  budget    {one.sentence()}" for one in build.crossed()]
     if build.probe_message:
         lines.append(f"  probe     {build.probe_message}")
     return "\n".join(lines)
@@ -147,6 +151,10 @@ def _image(build: Build) -> dict[str, Any] | None:
     if image is None:
         return None
     return {"id": image.image_id, "tag": image.tag, "size": image.size, "builder_size": image.builder_size}
+
+
+def _crossing(one: Crossing) -> dict[str, Any]:
+    return {**one.as_json(), "over": one.over, "message": one.sentence()}
 
 
 def _probe(build: Build) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('releases', '0009_refs_that_tell'),
+        ('releases', '0012_budgets'),
     ]
 
     operations = [

@@ -2,6 +2,7 @@
 
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import Artifact
+from releases.models.budget import BudgetPolicyChoices
 from releases.models.build import Build
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
@@ -24,6 +25,7 @@ __all__ = [
     "AnewChoices",
     "Application",
     "Artifact",
+    "BudgetPolicyChoices",
     "Build",
     "Environment",
     "Event",

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from releases.models.budget import APPLICATION_CONSTRAINTS, BudgetsOfApplication
 from releases.models.checks import known
 from releases.models.event import Event
 from releases.models.rule import LONGEST_RULE, check_rule
@@ -86,7 +87,7 @@ class ApplicationQuerySet(models.QuerySet["Application"]):
         return self.filter(due, answered).order_by(F("refs_read_at").asc(nulls_first=True), "pk")
 
 
-class Application(models.Model):
+class Application(BudgetsOfApplication):
     """What the fields mean is said by their help texts, which the form and the admin show."""
 
     name = models.CharField(
@@ -214,7 +215,7 @@ class Application(models.Model):
         ordering = ["name"]
         verbose_name = _("application")
         verbose_name_plural = _("applications")
-        constraints = [known("application", "probe_policy", ProbePolicyChoices)]
+        constraints = [known("application", "probe_policy", ProbePolicyChoices), *APPLICATION_CONSTRAINTS]
         permissions = [("release_application", "Can register applications and build, cancel and preview releases")]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from releases.errors import IllegalTransition, LeaseLost, say
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import SHA256, Artifact
+from releases.models.budget import BUILD_CONSTRAINTS, BudgetsOfBuild
 from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
@@ -74,6 +75,7 @@ class BuildQuerySet(models.QuerySet["Build"]):
             application=application,
             number=last + 1,
             requested_by_id=by.pk if by is not None else None,
+            budgets=application.budgets().as_json(),
             **{name: getattr(frozen.get("rebase_of") or application, name) for name in FROZEN},
             **frozen,
         )
@@ -85,7 +87,7 @@ class BuildQuerySet(models.QuerySet["Build"]):
         return build
 
 
-class Build(models.Model):
+class Build(BudgetsOfBuild):
     application = models.ForeignKey(Application, models.PROTECT, related_name="builds", verbose_name=_("application"))
     number = models.PositiveIntegerField(_("number"))
     state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.QUEUED)
@@ -224,6 +226,7 @@ class Build(models.Model):
             models.CheckConstraint(
                 condition=Q(stack_digest="") | Q(stack_digest__regex=SHA256), name="build_stack_digest_is_64_hex"
             ),
+            *BUILD_CONSTRAINTS,
         ]
 
     def __str__(self) -> str:

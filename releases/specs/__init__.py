@@ -4,6 +4,7 @@ Sizes are bytes, durations seconds, digests 64 lower-case hexadecimal digits wit
 engine writes them (`sha256:` and 64 hex digits).
 """
 
+from releases.specs.budget import Budget, BudgetPolicy, Budgets, Crossing, Grown
 from releases.specs.engine import (
     AssembledImage,
     ContainerInfo,
@@ -41,20 +42,26 @@ from releases.specs.release import (
     StackImages,
     TreeEntry,
 )
+from releases.specs.weight import Weight, Weights, weigh
 
 __all__ = [
     "EPOCH",
     "Anew",
     "AssembledImage",
+    "Budget",
+    "BudgetPolicy",
+    "Budgets",
     "BuildSpec",
     "BuiltFile",
     "BuiltImage",
     "CheckedOut",
     "ContainerInfo",
     "ContainerSpec",
+    "Crossing",
     "Engine",
     "EngineInfo",
     "ExitStatus",
+    "Grown",
     "ImageConfig",
     "ImageInfo",
     "ImagePlan",
@@ -76,4 +83,7 @@ __all__ = [
     "Stop",
     "TreeEntry",
     "Usage",
+    "Weight",
+    "Weights",
+    "weigh",
 ]

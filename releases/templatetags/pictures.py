@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
 from django import template
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
-from releases.templatetags.portal import megabytes, seconds
+from releases.templatetags.portal import megabytes
 
 register = template.Library()
 
 Points = Sequence[tuple[int, float]]
 """The number of a build and its value, oldest first."""
-
-WIDTH, FLOOR, CEILING = 272.0, 82.0, 22.0
 
 
 def scaled(values: Sequence[float], *, low: float, high: float, left: float, right: float) -> list[tuple[float, float]]:
@@ -41,33 +42,13 @@ def spark(points: Points) -> dict[str, Any]:
     }
 
 
-@register.inclusion_tag("_trend_size.html")
-def size_trend(points: Points) -> dict[str, Any]:
-    """Image sizes of the last releases as a line, with the same figures as a table."""
-    places = scaled([value for _, value in points], low=70, high=34, left=4, right=266)
-    marks = [(x, y, megabytes(value), number) for (x, y), (number, value) in zip(places, points, strict=True)]
-    change = points[-1][1] - points[0][1]
-    return {
-        "marks": marks,
-        "line": " ".join(f"{x},{y}" for x, y in places),
-        "change": ("+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else "±") + megabytes(abs(change)),
-        "newest_first": [(number, value) for number, value in reversed(points)],
-    }
-
-
-@register.inclusion_tag("_trend_time.html")
-def time_trend(points: Points) -> dict[str, Any]:
-    """Build times of the last releases as bars from zero, with the same figures as a table."""
-    slot = WIDTH / max(len(points), 6)
-    most = max(value for _, value in points) or 1.0
-    bars = []
-    for place, (number, value) in enumerate(points):
-        height = max(2.0, (FLOOR - CEILING) * value / most)
-        bars.append((f"{place * slot:.1f}", f"{FLOOR - height:.1f}", f"{height:.1f}", seconds(value), number))
-    return {
-        "bars": bars,
-        "width": f"{slot * 0.8:.1f}",
-        "median": seconds(median(value for _, value in points)),
-        "end": f"{len(points) * slot - slot * 0.2:.1f}",
-        "newest_first": [(number, value) for number, value in reversed(points)],
-    }
+@register.simple_tag
+def change(value: int | None) -> SafeString:
+    """Bytes more or less than elsewhere, with a sign; nothing where nothing is known."""
+    if value is None:
+        return format_html("{}", "")
+    if not value:
+        return format_html('<span title="{}">±0</span>', _("the same"))
+    sign = "+" if value > 0 else "\N{MINUS SIGN}"
+    exact = _("%(n)s bytes") % {"n": sign + number_format(abs(value), 0, force_grouping=True)}
+    return format_html('<span class="nowrap" title="{}">{}{}</span>', exact, sign, megabytes(abs(value)))

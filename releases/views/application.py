@@ -25,10 +25,9 @@ from releases.sentences import told
 from releases.views import acting, say_if_waiting, seeing
 from releases.views.moved import alarms, marks
 from releases.views.refs import NEWEST_TAGS, RefTable, ref_table, rule_matches
+from releases.views.series import RANGES, USUAL, charts, points
 
 BUILDS_SHOWN = 8
-TREND = 12
-"""Releases in the pictures of size and time."""
 KINDS = ("tag", "branch", "other")
 
 
@@ -53,7 +52,6 @@ def render_application(
 ) -> HttpResponse:
     """The page; `problem` stands beside the field in which `typed` was typed."""
     builds = Build.objects.filter(application=application).for_pages().order_by("-number")
-    releases = list(builds.succeeded()[:TREND])[::-1]
     table = RefTable()
     if kind != "other":
         table = ref_table(application, kind, request.GET.get("page", ""), request.GET.get("q", ""))
@@ -74,9 +72,8 @@ def render_application(
         "next_read": next_reading(application),
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
-        "release": releases[-1] if releases else None,
-        "sizes": [(build.number, build.image.size) for build in releases if build.image],
-        "times": [(build.number, build.seconds) for build in releases if build.seconds is not None],
+        "release": builds.succeeded().first(),
+        "charts": charts(points(application, RANGES[USUAL])),
         "is_moving": application.refs_are_being_read or any(build.is_active for build in recent),
         "many": counts[kind] > NEWEST_TAGS if kind != "other" else False,
         "typed": typed,

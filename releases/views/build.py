@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import F, Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,11 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
-from releases.models import Build, Outcome, ProbePolicyChoices, State
+from releases.models import Build, Environment, Outcome, ProbePolicyChoices, State
 from releases.sentences import told
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
+from releases.views.layers import layers
 from releases.views.log import piece, whole
 from releases.views.moved import facts
 from releases.views.timeline import timeline
@@ -115,12 +117,12 @@ def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
 def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
     """Everything that the page shows, moving or not."""
     acts = may_act(request.user)
-    moving = _moving_of(build)
+    before, moving = build.comparable(), _moving_of(build)
     return {
         **moving,
         "application": build.application,
         "may_act": acts,
-        "changes": changes(build, moving["timeline"].against),
+        "changes": changes(build, before),
         "limits": limits_in_words(build),
         "environment": [(name, value if acts else "") for name, value in sorted(build.environment.items())],
         "previews": build.previews.select_related("requested_by"),
@@ -130,6 +132,7 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "trail": trail(build),
         "moves": facts(build),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
+        "layers": layers(build, before),
         **weights(build),
     }
 
@@ -138,12 +141,27 @@ def _moving_of(build: Build) -> dict[str, Any]:
     """What changes from one second to the next while a build is at work."""
     return {
         "build": build,
-        "timeline": timeline(build, build.comparable(), now=timezone.now()),
+        "timeline": timeline(build, measure(build), now=timezone.now()),
         "limits_hit": [_limit_word(hit) for hit in build.limits_hit],
         "memory_limit": binary(build.spec().limits.memory),
         "queued_for": (build.started_at - build.created_at).total_seconds() if build.started_at else None,
         "place": _place_in_queue(build),
     }
+
+
+def measure(build: Build) -> Build | None:
+    """Whose times stand beside its steps: as soon as it is known whether the environment was made or reused, the last
+    release of the same kind, for the other says nothing of how long this one should take."""
+    if build.rebase_of_id is None and build.kept_environment_id is not None:
+        earlier = Build.objects.succeeded().filter(
+            application=build.application_id, stack=build.stack, rebase_of=None, number__lt=build.number
+        )
+        made = Q(kept_environment__made_by=F("pk"))
+        is_made = Environment.objects.filter(pk=build.kept_environment_id, made_by=build).exists()
+        same = earlier.filter(made if is_made else ~made, kept_environment__isnull=False).order_by("-number").first()
+        if same is not None:
+            return same
+    return build.comparable()
 
 
 def weights(build: Build) -> dict[str, Any]:

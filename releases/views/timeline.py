@@ -104,7 +104,7 @@ def timeline(build: Build, against: Build | None, *, now: datetime) -> Timeline:
     due = dict(_expected(build, steps, spans, usual, _elapsed(build, now)))
     names = [name for name in StepName if name != StepName.PREPARE or name in steps]
     ends = [span.end for part in (spans, usual, due) for span in part.values()]
-    tick, count = _scale(max([build.seconds or 0.0, *ends]))
+    tick, count = scale(max([build.seconds or 0.0, *ends]))
     rows = tuple(_row(name, build, steps.get(name), spans, usual, due, tick * count) for name in names)
     return Timeline(
         rows=rows,
@@ -210,7 +210,7 @@ def _bars(step: Step | None, span: Span | None, due: Span | None, width: float) 
         yield Bar("bad", _percent(max(span.start, span.end - width * 0.009), width), "0.90%")
 
 
-def _scale(longest: float) -> tuple[float, int]:
+def scale(longest: float) -> tuple[float, int]:
     """Seconds between two lines, and how many of them hold the longest time."""
     for tick in TICKS:
         if longest <= tick * MOST_TICKS:
@@ -221,10 +221,10 @@ def _scale(longest: float) -> tuple[float, int]:
 def _ticks(tick: float, count: int) -> Iterator[Tick]:
     for number in range(count + 1):
         anchor = "start" if number == 0 else "end" if number == count else "middle"
-        yield Tick(_percent(number, count), _said(number * tick), anchor, odd=number % 2 == 1)
+        yield Tick(_percent(number, count), said(number * tick), anchor, odd=number % 2 == 1)
 
 
-def _said(seconds: float) -> str:
+def said(seconds: float) -> str:
     """A round time as the scale names it."""
     if seconds >= 120:
         return f"{number_format(f'{seconds / 60:g}')}\N{NO-BREAK SPACE}min"

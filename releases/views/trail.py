@@ -22,6 +22,7 @@ WORDS: dict[str, Promise | str] = {
     "build.cancel_asked": gettext_lazy("asked to cancel it"),
     "build.finished": gettext_lazy("ended it"),
     "artifact.kept": gettext_lazy("kept app.tar.gz"),
+    "budget.crossed": gettext_lazy("found a budget crossed"),
     "artifact.taken_over": gettext_lazy("took app.tar.gz over as it is"),
     "artifact.downloaded": gettext_lazy("downloaded app.tar.gz"),
     "artifact.damaged": gettext_lazy("found the kept app.tar.gz damaged or missing"),

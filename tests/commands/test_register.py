@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.core.management import CommandError
 
 from releases.models import Application, Event
+from releases.specs import Budget, Budgets
 from tests import factories
 from tests.commands.conftest import Run
 
@@ -57,6 +59,9 @@ def test_register_with_everything_set(run: Run) -> None:
         (["shop", ADDRESS, "--directory", "../x"], "directory: Write a folder"),
         (["shop", ADDRESS, "--requirements", "/etc/passwd"], "requirements: Write a path"),
         (["shop", ADDRESS, "--entry-point", "a b:c"], "module: Write the module"),
+        (["shop", ADDRESS, "--image-budget", "0"], "image_budget_mb: Write whole megabytes from 1 to 20,000"),
+        (["shop", ADDRESS, "--archive-budget", "20001"], "archive_budget_mb: Write whole megabytes"),
+        (["shop", ADDRESS, "--growth-budget", "9999:fail"], "growth_budget: Write whole per cent from 1 to 1,000"),
         (["shop", ADDRESS, "--env", "A B=1"], "is no name for an environment variable"),
     ],
 )
@@ -70,3 +75,18 @@ def test_bad_input_is_one_sentence_and_2(run: Run, arguments: list[str], sentenc
     assert "pw" not in said.err
     assert said.out == ""
     assert Application.objects.count() == 1
+
+
+def test_register_with_budgets(run: Run) -> None:
+    said = run("register", "shop", ADDRESS, "--image-budget", "45:fail", "--growth-budget", "10")
+    assert said.code == 0
+    assert Application.objects.get().budgets() == Budgets(
+        image=Budget(45_000_000, "fail"), archive=None, growth=Budget(10, "warn")
+    )
+
+
+@pytest.mark.parametrize("value", ["45.5", "-1", "x", "45:nag", "45 MB", "9999999999"])
+def test_register_refuses_what_is_no_budget(run: Run, value: str) -> None:
+    with pytest.raises(CommandError, match="write a whole number, with :fail behind it where it must be kept"):
+        run("register", "shop", ADDRESS, f"--image-budget={value}")
+    assert not Application.objects.exists()

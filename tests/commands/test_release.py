@@ -19,13 +19,15 @@ from rq import Worker
 from releases.management import following
 from releases.management.commands import release
 from releases.models import Build, Outcome, State
+from releases.specs import Crossing
 from releases.storage import BuildLog, LogWriter, log_path
 from tests import factories
 from tests.commands.conftest import Run
 
 pytestmark = pytest.mark.django_db
 
-FACTS = {"number", "state", "outcome", "message", "commit", "rebase_of", "steps", "artifact", "image", "probe"}
+FACTS = {"number", "state", "outcome", "message", "commit", "rebase_of", "steps", "artifact", "image", "probe",
+         "budgets", "over_budget"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -283,3 +285,15 @@ def test_ctrl_c_leaves_the_build_going_and_says_how_to_cancel(run: Run, monkeypa
     assert said.code == 130
     assert f"goes on without this terminal; to end it, press Cancel on {build.get_absolute_url()}." in said.err
     assert build.state == State.QUEUED
+
+
+def test_release_over_budget_is_told_to_people_and_programs() -> None:
+    crossing = Crossing("image", "warn", 48_100_000, 45_000_000, 0, 1, 44_000_000)
+    app = factories.application("shop", image_budget_mb=45)
+    build = factories.succeeded_build(app, size=48_100_000, crossings=[crossing.as_json()])
+    told = json.loads(json.dumps(following.facts(build)))
+    assert told["budgets"] == {"image": {"most": 45_000_000, "policy": "warn"}}
+    [over] = told["over_budget"]
+    assert (over["budget"], over["over"], over["policy"]) == ("image", 3_100_000, "warn")
+    assert over["message"] == "The image, 48.1 MB, is 3.1 MB over its budget of 45 MB. It is the first that is over it."
+    assert f"  budget    {over['message']}" in following.summary(build)

@@ -125,7 +125,7 @@ def test_application_shows_release_trends_and_settings(manager: Client, shop: Ap
     assert "Last release #2" in page
     assert "by ana" in page
     assert "+1.1 MB in 2 releases" in page
-    assert "Image size by build Build Image #2 43.2 MB #1 42.1 MB" in page
+    assert "Image size by build Build Ref Size Note #2 v1.0.0 43.2 MB – #1 v1.0.0 42.1 MB –" in page
     assert "builder 388 MB" in page
     assert "SECRET_KEY" in page
     assert "not-to-be-seen" not in body(manager.get(PAGE))

@@ -9,7 +9,13 @@ from django.core.management.base import CommandParser
 
 from releases import actions
 from releases.management.plain import PlainCommand
-from releases.models import ProbePolicyChoices
+from releases.models import BudgetPolicyChoices, ProbePolicyChoices
+
+BUDGETS = (
+    ("image", "MB", "the largest image that is meant to be released, in megabytes of 1,000,000 bytes"),
+    ("archive", "MB", "the largest app.tar.gz"),
+    ("growth", "PERCENT", "by how much an image may be larger than that of the last release"),
+)
 
 
 def entry_point(value: str) -> tuple[str, str]:
@@ -26,6 +32,14 @@ def variable(value: str) -> tuple[str, str]:
     if not (name and equals):
         raise ArgumentTypeError(f"write it as NAME=value, not “{value[:60]}”")
     return name, text
+
+
+def budget(value: str) -> tuple[int, str]:
+    """`45` warns, `45:fail` fails."""
+    amount, _, policy = value.partition(":")
+    if not amount.isdecimal() or len(amount) > 9 or policy not in ("", *BudgetPolicyChoices.values):
+        raise ArgumentTypeError(f"write a whole number, with :fail behind it where it must be kept, not “{value[:60]}”")
+    return int(amount), policy or BudgetPolicyChoices.WARN.value
 
 
 class Command(PlainCommand):
@@ -57,6 +71,11 @@ class Command(PlainCommand):
             metavar="NAME=VALUE",
             help="for probe and previews; repeatable",
         )
+        for name, unit, what in BUDGETS:
+            parser.add_argument(
+                f"--{name}-budget", type=budget, metavar=f"{unit}[:fail]",
+                help=f"{what}; a larger release warns, with :fail it fails",
+            )  # fmt: skip
 
     def handle(self, *_args: Any, **options: Any) -> None:
         fields = {
@@ -68,6 +87,13 @@ class Command(PlainCommand):
             fields["module"], fields["callable"] = options["entry_point"]
         if options["probe"]:
             fields["probe_policy"] = options["probe"]
+        for field, name in (
+            ("image_budget_mb", "image"),
+            ("archive_budget_mb", "archive"),
+            ("growth_budget", "growth"),
+        ):
+            if options[f"{name}_budget"]:
+                fields[field], fields[f"{name}_budget_policy"] = options[f"{name}_budget"]
         application = actions.register_application(
             by=None, name=options["name"], repository=options["repository"], environment=dict(options["env"]), **fields
         )
