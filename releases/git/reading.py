@@ -150,7 +150,7 @@ def _ref(reader: Reader, fields: list[bytes]) -> RemoteRef | None:
         full_name=name,
         commit=commit.decode("ascii"),
         committed_at=_moment(seconds),
-        subject=_one_line(words),
+        subject=one_line(words),
         annotated=annotated,
     )
 
@@ -178,7 +178,8 @@ def _moment(seconds: bytes) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _one_line(words: bytes) -> str:
+def one_line(words: bytes) -> str:
+    """At most `LONGEST_SUBJECT` printable characters, and single blanks for all else."""
     text = words.decode("utf-8", "replace")
     text = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(text.split())[:LONGEST_SUBJECT]

@@ -3,6 +3,7 @@
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import Artifact
 from releases.models.build import Build
+from releases.models.comparison import Comparison
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
@@ -23,6 +24,7 @@ __all__ = [
     "Application",
     "Artifact",
     "Build",
+    "Comparison",
     "Environment",
     "Event",
     "Image",

@@ -151,6 +151,9 @@ class Build(models.Model):
         help_text=_("Whether it was reused or made, and what changed."),
     )
 
+    error_line = models.PositiveIntegerField(_("line of the first error in the log"), null=True, blank=True)
+    error_text = models.CharField(_("first error in the log"), max_length=300, blank=True)
+
     # what was made
     artifact = models.ForeignKey(
         Artifact, models.PROTECT, null=True, blank=True, related_name="builds", verbose_name=_("artifact")
@@ -220,6 +223,10 @@ class Build(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(commit="") | Q(commit__regex=r"^[0-9a-f]{40}$"), name="build_commit_is_40_hex"
+            ),
+            models.CheckConstraint(
+                condition=Q(error_line__isnull=True, error_text="") | Q(error_line__gte=1) & ~Q(error_text=""),
+                name="build_error_line_with_text",
             ),
             models.CheckConstraint(
                 condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False),
@@ -301,6 +308,11 @@ class Build(models.Model):
             return self.rebase_of
         earlier = Build.objects.succeeded().filter(application=self.application_id, stack=self.stack, rebase_of=None)
         return earlier.filter(number__lt=self.number).order_by("-number").first()
+
+    def last_good(self) -> Build | None:
+        """The newest release of the same application before this build, on whatever stack."""
+        earlier = Build.objects.succeeded().filter(application=self.application_id, number__lt=self.number)
+        return earlier.select_related("application", "kept_environment").order_by("-number").first()
 
     # ---- verbs of a worker --------------------------------------------------------------------------
 

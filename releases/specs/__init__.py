@@ -4,6 +4,7 @@ Sizes are bytes, durations seconds, digests 64 lower-case hexadecimal digits wit
 engine writes them (`sha256:` and 64 hex digits).
 """
 
+from releases.specs.difference import Changed, CommitFacts, Difference, FileChange, LinesChanged
 from releases.specs.engine import (
     AssembledImage,
     ContainerInfo,
@@ -49,12 +50,16 @@ __all__ = [
     "BuildSpec",
     "BuiltFile",
     "BuiltImage",
+    "Changed",
     "CheckedOut",
+    "CommitFacts",
     "ContainerInfo",
     "ContainerSpec",
+    "Difference",
     "Engine",
     "EngineInfo",
     "ExitStatus",
+    "FileChange",
     "ImageConfig",
     "ImageInfo",
     "ImagePlan",
@@ -62,6 +67,7 @@ __all__ = [
     "Layer",
     "Layout",
     "Limits",
+    "LinesChanged",
     "Locked",
     "Member",
     "NeverStop",
