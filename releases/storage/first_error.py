@@ -22,27 +22,36 @@ _CAUSES = re.compile(
     r"^\S.*?:\d+(?::\d+)?: (?:fatal )?error:"  # gcc, clang: file:line:column
     r"|^\S*(?:/|\b)(?:ld|collect2)(?:\.\w+)?: (?:cannot find|.*undefined reference)|: undefined reference to "
     r"|^CMake Error|^error\[E\d+\]:"  # cmake, rustc
+    r"|^(?:SyntaxError|IndentationError|TabError): "  # which Python also says without a traceback
 )
-_WRAPPERS = re.compile(
-    r"subprocess-exited-with-error|metadata-generation-failed|legacy-install-failure"
-    r"|error: command .* failed|[Ff]ailed (?:to build|building)|Could not build wheels|build backend returned"
-    r"|exit (?:status|code):? -?\d|did not run successfully|all warnings being treated as errors"
-    r"|No solution found|^make(?:\[\d+\])?: \*\*\*|This error originates from a subprocess|returned \d+ exit status"
-)
+_WRAPPERS = (
+    "subprocess-exited-with-error", "metadata-generation-failed", "legacy-install-failure", "failed with exit code",
+    "error: command ", "failed to build", "failed building", "could not build wheels", "build backend returned",
+    "exit status", "exit code", "did not run successfully", "warnings being treated as errors", "no solution found",
+    "make: ***", "originates from a subprocess", "returned a non-zero",
+)  # fmt: skip
+"""In small letters: what says that another program has said it."""
 _SAID = re.compile(
-    r"^(?:ERROR|Error|error|fatal|FATAL|CRITICAL|critical)\b ?:"
-    r"|^[\w./+-]+: (?:error|fatal): |\b[eE]rror: \S"
-    r"|^(?:╰─▶|hint:)? ?Because \S"  # uv's resolver
-    r"|unable to load app \d|: command not found$|^\[Errno \d+\]|^(?:Killed|Segmentation fault)\b"
-    r"|^!!! .* !!!$|^(?:mount|cp|mv|tar|gzip|sh|bash|/bin/\w+): .*(?:No space left|Permission denied|No such file)"
+    r"^(?:error|fatal|critical)\b ?:|^[\w./+-]+: (?:error|fatal): |\berror: \S"
+    r"|^because \S"  # uv's resolver
+    r"|unable to load app \d|: command not found$|^\[errno \d+\]|^(?:killed|segmentation fault)\b"
+    r"|^!!! .* !!!$|^[\w/]+: .*(?:no space left|permission denied|no such file)"
 )
+"""In small letters."""
 _TROUBLE = re.compile(
-    r"\b(?:error|fatal|exception|failed|cannot|could not|couldn't|no such file|permission denied|not found|killed"
-    r"|no space left|out of memory|unable to)\b",
-    re.IGNORECASE,
+    r"\b(?:error|fatal|exception|failed|cannot|could(?: not|n't)|denied|not found|killed|unable to)\b"
 )
-_HARMLESS = re.compile(r"\b(?:0|no) errors?\b|\bwarning: |DeprecationWarning|error[_-]?\w+-\d|^\$ |^\+ ", re.IGNORECASE)
+_SIGNS = (
+    "error", "fatal", "exception", "fail", "cannot", "could", "no such", "denied", "not found", "killed", "no space",
+    "memory", "unable", "because", "segmentation", "undefined", "critical", "errno", "!!!",
+)  # fmt: skip
+"""Small letters; a line without any of them is none, which is said of most lines at once."""
+_HARMLESS = re.compile(r"\b(?:0|no) errors?\b|warning: |error[_-]?\w+-\d|^[$+] ")
+"""In small letters."""
+_SIGN_OF_CAUSE = ("error:", "error[", "cmake error", "undefined reference", "cannot find")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: .*)?$")
+_ANEW = "leaves this to the next installer"
+"""What the builder's first installer refused does not count: another one begins behind this line."""
 _TRACEBACK = "Traceback (most recent call last):"
 _TREE = re.compile(r"^[\s│├╰╭─┬▶>|×]*")
 """What pip and uv draw before a line: pipes, arrows and a cross."""
@@ -69,20 +78,22 @@ def first_error(lines: Iterable[LogLine]) -> FirstError | None:
 
 
 def _ranked(lines: Iterable[LogLine]) -> Iterator[tuple[FirstError, int]]:
-    """Every line that may be it, with its rank; -1 where a step begins."""
+    """Every line that may be it, with its rank; -1 where a step, or another installer, begins."""
     traceback: int | None = None
     for number, line in enumerate(lines, 1):
-        if line.begins_step:
+        if line.begins_step or _ANEW in line.text:
             traceback = None
             yield FirstError(number, line.text), -1
+            continue
+        small = line.text[:_LOOKED_AT].lower()
+        if traceback is None and "traceback" not in small and not any(sign in small for sign in _SIGNS):
             continue
         text = without_colours(line.text)[:_LOOKED_AT].rstrip()
         said = _TREE.sub("", text)
         indent = len(text) - len(said)
-        if said == _TRACEBACK or said.endswith(f" {_TRACEBACK}"):
+        if said.endswith(_TRACEBACK):
             traceback = indent
-            continue
-        if traceback is not None and indent <= traceback and _EXCEPTION.match(said):
+        elif traceback is not None and indent <= traceback and _EXCEPTION.match(said):
             traceback = None
             yield FirstError(number, said[:LONGEST]), CAUSE
         elif rank := _rank(said):
@@ -90,12 +101,13 @@ def _ranked(lines: Iterable[LogLine]) -> Iterator[tuple[FirstError, int]]:
 
 
 def _rank(said: str) -> int:
-    if not _TROUBLE.search(said) and not _SAID.search(said) and not _CAUSES.search(said):
-        return 0
-    if _CAUSES.search(said):
+    small = said.lower()
+    if any(sign in small for sign in _SIGN_OF_CAUSE) and _CAUSES.search(said):
         return CAUSE
-    if _HARMLESS.search(said):
+    if _HARMLESS.search(small):
         return 0
-    if _WRAPPERS.search(said):
+    if any(words in small for words in _WRAPPERS):
         return WRAPPED
-    return SAID if _SAID.search(said) else WRAPPED
+    if _SAID.search(small):
+        return SAID
+    return WRAPPED if _TROUBLE.search(small) else 0
