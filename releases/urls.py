@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import application, artifact, build, compare, health, history, home, image, preview, stack, workers
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
 BUILD = f"{ONE}builds/<int:number>/"
+COMPARE = f"{ONE}compare/<int:old>...<int:new>/"
 PREVIEW = f"{BUILD}previews/<int:pk>/"
 
 urlpatterns: list[URLPattern] = [
@@ -26,6 +27,9 @@ urlpatterns: list[URLPattern] = [
     path(f"{ONE}settings/", application.edit, name="application-edit"),
     path(f"{ONE}refresh/", application.refresh, name="application-refresh"),
     path(f"{ONE}builds/new/", application.create_build, name="build-create"),
+    path(f"{ONE}compare/", compare.choose, name="compare-choose"),
+    path(COMPARE, compare.show, name="compare"),
+    path(f"{COMPARE}again/", compare.again, name="compare-again"),
     path(BUILD, build.show, name="build"),
     path(f"{BUILD}live/", build.live, name="build-live"),
     path(f"{BUILD}log", build.log, name="build-log"),

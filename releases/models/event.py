@@ -68,7 +68,14 @@ class Event(models.Model):
         ordering = ["-id"]
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(fields=["build", "id"], name="event_of_build")]
+        indexes = [
+            models.Index(fields=["build", "id"], name="event_of_build"),
+            models.Index(
+                fields=["application", "-id"],
+                condition=models.Q(verb="application.changed"),
+                name="event_of_changed_settings",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} by {self.actor_name or 'the portal'}"

@@ -21,8 +21,7 @@ from releases.views.changes import changes
 from releases.views.log import piece, whole
 from releases.views.timeline import timeline
 from releases.views.trail import trail
-
-GIB, MIB = 1024**3, 1024**2
+from releases.views.units import binary
 
 
 def find(name: str, number: int) -> Build:
@@ -171,12 +170,6 @@ def limits_in_words(build: Build) -> list[str]:
         _("%(n)s min") % {"n": f"{limits.seconds / 60:.3g}"},
         _("app.tar.gz at most %(size)s") % {"size": binary(limits.artifact_bytes)},
     ]
-
-
-def binary(size: int) -> str:
-    """Bytes in the binary units in which limits are set."""
-    number, unit = (size / GIB, "GiB") if size >= GIB else (size / MIB, "MiB")
-    return f"{number:.4g}\N{NO-BREAK SPACE}{unit}"
 
 
 def _limit_word(hit: str) -> str:
