@@ -69,6 +69,10 @@ class BuildQuerySet(models.QuerySet["Build"]):
         """With what every row of a table of builds shows."""
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
 
+    def to_compare(self) -> BuildQuerySet:
+        """With what a comparison shows of each, beside the rows that belong to it."""
+        return self.for_pages().select_related("kept_environment", "image__artifact")
+
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
         """A new queued build with the application's next number, and its Event. Enqueueing is the caller's."""
@@ -312,7 +316,7 @@ class Build(models.Model):
     def last_good(self) -> Build | None:
         """The newest release of the same application before this build, on whatever stack."""
         earlier = Build.objects.succeeded().filter(application=self.application_id, number__lt=self.number)
-        return earlier.select_related("application", "kept_environment").order_by("-number").first()
+        return earlier.to_compare().order_by("-number").first()
 
     # ---- verbs of a worker --------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ def render_application(
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
         "release": releases[-1] if releases else None,
+        "compare_with": next((good for good in releases[::-1] if good.number < recent[0].number), None),
         "sizes": [(build.number, build.image.size) for build in releases if build.image],
         "times": [(build.number, build.seconds) for build in releases if build.seconds is not None],
         "is_moving": application.refs_are_being_read or any(build.is_active for build in recent),

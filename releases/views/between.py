@@ -9,7 +9,6 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from releases.models import Build, Comparison, Package, Step, StepName, StepResult
-from releases.models.build import BuildQuerySet
 from releases.specs import Difference
 from releases.views.changes import Change, change_of
 from releases.views.frozen import Setting, frozen_of
@@ -91,11 +90,6 @@ def between(old: Build, new: Build, comparison: Comparison | None) -> Between:
         settings=[row for row in settings if row.differs],
         same=[row for row in settings if not row.differs],
     )
-
-
-def builds_to_compare() -> BuildQuerySet:
-    """With all that a comparison shows of each but its rows."""
-    return Build.objects.for_pages().select_related("kept_environment", "image__artifact")
 
 
 # ---- source and packages -----------------------------------------------------------------------------

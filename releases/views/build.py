@@ -19,6 +19,7 @@ from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
 from releases.views.log import piece, whole
+from releases.views.since import since
 from releases.views.timeline import timeline
 from releases.views.trail import trail
 from releases.views.units import binary
@@ -26,8 +27,7 @@ from releases.views.units import binary
 
 def find(name: str, number: int) -> Build:
     """The build of an address, with what its pages show; 404 when there is none."""
-    builds = Build.objects.for_pages().select_related("image__artifact")
-    return get_object_or_404(builds, application__name=name, number=number)
+    return get_object_or_404(Build.objects.to_compare(), application__name=name, number=number)
 
 
 @seeing
@@ -111,7 +111,7 @@ def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
 def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
     """Everything that the page shows, moving or not."""
     acts = may_act(request.user)
-    moving = _moving_of(build)
+    moving, good = _moving_of(build), build.last_good()
     return {
         **moving,
         "application": build.application,
@@ -124,6 +124,8 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "rebases": build.rebases.order_by("number"),
         "newer_runtime": actions.newer_runtime(build),
         "trail": trail(build),
+        "good": good,
+        "since": since(build, good),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
         **weights(build),
     }

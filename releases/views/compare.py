@@ -17,7 +17,7 @@ from releases.models import Application, Build
 from releases.views import between_words as words
 from releases.views import say_if_waiting, seeing
 from releases.views.application import find
-from releases.views.between import Between, between, builds_to_compare
+from releases.views.between import Between, between
 from releases.views.between_json import as_facts
 from releases.views.frozen import with_who
 
@@ -43,7 +43,8 @@ def choose(request: HttpRequest, name: str) -> HttpResponseBase:
 def show(request: HttpRequest, name: str, old: int, new: int) -> HttpResponseBase:
     application = find(name)
     builds = {
-        build.number: build for build in builds_to_compare().filter(application=application, number__in={old, new})
+        build.number: build
+        for build in Build.objects.to_compare().filter(application=application, number__in={old, new})
     }
     if old == new or len(builds) < 2:  # the form says what is wrong, beside the field
         form = CompareForm({"old": old, "new": new}, application=application, offered=offered(application))
@@ -60,7 +61,8 @@ def show(request: HttpRequest, name: str, old: int, new: int) -> HttpResponseBas
 def again(request: HttpRequest, name: str, old: int, new: int) -> HttpResponse:
     """Have commits and files read once more, after that failed."""
     builds = {
-        build.number: build for build in builds_to_compare().filter(application__name=name, number__in={old, new})
+        build.number: build
+        for build in Build.objects.to_compare().filter(application__name=name, number__in={old, new})
     }
     if len(builds) == 2:
         actions.comparison_of(builds[old], builds[new], again=True)
