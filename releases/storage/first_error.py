@@ -22,7 +22,6 @@ _CAUSES = re.compile(
     r"^\S.*?:\d+(?::\d+)?: (?:fatal )?error:"  # gcc, clang: file:line:column
     r"|^\S*(?:/|\b)(?:ld|collect2)(?:\.\w+)?: (?:cannot find|.*undefined reference)|: undefined reference to "
     r"|^CMake Error|^error\[E\d+\]:"  # cmake, rustc
-    r"|^(?:SyntaxError|IndentationError|TabError): "  # which Python also says without a traceback
 )
 _WRAPPERS = (
     "subprocess-exited-with-error", "metadata-generation-failed", "legacy-install-failure", "failed with exit code",
@@ -52,6 +51,10 @@ _SIGN_OF_CAUSE = ("error:", "error[", "cmake error", "undefined reference", "can
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: .*)?$")
 _ANEW = "leaves this to the next installer"
 """What the builder's first installer refused does not count: another one begins behind this line."""
+_SYNTAX = re.compile(r"^(?:SyntaxError|IndentationError|TabError): ")
+"""What Python also says without a traceback."""
+_FRAME = re.compile(r'^File "/app/(?!env/|\.)([^"]{1,150})", line (\d{1,9})')
+"""Where in the application's own source, which lies in /app, it was."""
 _TRACEBACK = "Traceback (most recent call last):"
 _TREE = re.compile(r"^[\s│├╰╭─┬▶>|×]*")
 """What pip and uv draw before a line: pipes, arrows and a cross."""
@@ -62,6 +65,7 @@ class FirstError:
     line: int
     """Its number in the log, counted from 1, the lines with a step's name counted too."""
     text: str
+    """With where it was, when that is a place in the application's own source: `KeyError: 'A' (app/app.py, line 2)`."""
 
 
 def first_error(lines: Iterable[LogLine]) -> FirstError | None:
@@ -80,24 +84,32 @@ def first_error(lines: Iterable[LogLine]) -> FirstError | None:
 def _ranked(lines: Iterable[LogLine]) -> Iterator[tuple[FirstError, int]]:
     """Every line that may be it, with its rank; -1 where a step, or another installer, begins."""
     traceback: int | None = None
+    place = ""
     for number, line in enumerate(lines, 1):
         if line.begins_step or _ANEW in line.text:
-            traceback = None
+            traceback, place = None, ""
             yield FirstError(number, line.text), -1
             continue
-        small = line.text[:_LOOKED_AT].lower()
-        if traceback is None and "traceback" not in small and not any(sign in small for sign in _SIGNS):
+        if not _is_worth_a_look(line.text, in_traceback=traceback is not None):
             continue
-        text = without_colours(line.text)[:_LOOKED_AT].rstrip()
+        text = without_colours(line.text[:_LOOKED_AT]).rstrip()
         said = _TREE.sub("", text)
         indent = len(text) - len(said)
-        if said.endswith(_TRACEBACK):
-            traceback = indent
-        elif traceback is not None and indent <= traceback and _EXCEPTION.match(said):
+        if frame := _FRAME.match(said):
+            place = f" ({frame[1]}, line {frame[2]})"
+        elif said.endswith(_TRACEBACK):
+            traceback, place = indent, ""
+        elif _SYNTAX.match(said) or (traceback is not None and indent <= traceback and _EXCEPTION.match(said)):
             traceback = None
-            yield FirstError(number, said[:LONGEST]), CAUSE
+            yield FirstError(number, f"{said[: LONGEST - len(place)]}{place}"), CAUSE
         elif rank := _rank(said):
             yield FirstError(number, said[:LONGEST]), rank
+
+
+def _is_worth_a_look(text: str, *, in_traceback: bool) -> bool:
+    """Most lines are not, which is said quickly: a log may have a million."""
+    small = text[:_LOOKED_AT].lower()
+    return in_traceback or "traceback" in small or 'file "/app' in small or any(sign in small for sign in _SIGNS)
 
 
 def _rank(said: str) -> int:

@@ -21,7 +21,9 @@ from releases.views.between import Between, between
 from releases.views.between_json import as_facts
 from releases.views.frozen import with_who
 
-COMMITS_SHOWN, FILES_SHOWN, PACKAGES_SHOWN = 50, 100, 100
+COMMITS_SHOWN, PACKAGES_SHOWN = 50, 100
+FILES_AT_ONCE, FILES_SHOWN = 20, 200
+"""The rest of those that are shown lies folded below the first."""
 OFFERED = 50
 """Builds that the two fields offer; any other may be typed."""
 
@@ -31,7 +33,8 @@ OFFERED = 50
 def choose(request: HttpRequest, name: str) -> HttpResponseBase:
     """`?old=40&new=42` leads to the page of these two; what is no build is said beside its field."""
     application = find(name)
-    form = CompareForm(request.GET or None, application=application, offered=offered(application))
+    asked = request.GET if {"old", "new"} & request.GET.keys() else None
+    form = CompareForm(asked, application=application, offered=offered(application), initial=likely(application))
     if form.is_valid():
         return redirect("compare", name, form.cleaned_data["old"], form.cleaned_data["new"])
     context = {"application": application, "form": form}
@@ -70,6 +73,13 @@ def again(request: HttpRequest, name: str, old: int, new: int) -> HttpResponse:
     return redirect("compare", name, old, new)
 
 
+def likely(application: Application) -> dict[str, int]:
+    """The newest build, and the release before it."""
+    newest = application.builds.order_by("-number").first()
+    good = newest.last_good() if newest else None
+    return {"old": good.number, "new": newest.number} if newest and good else {}
+
+
 def offered(application: Application) -> list[tuple[int, str]]:
     """The newest builds, for the fields to offer."""
     return list(application.builds.order_by("-number").values_list("number", "ref")[:OFFERED])
@@ -79,6 +89,7 @@ def page_of(application: Application, found: Between) -> dict[str, Any]:
     numbers = {"old": found.old.number, "new": found.new.number}
     read, packages = found.source.difference, found.packages.changed
     environment = found.sizes.packages
+    files = [words.FileRow.of(file) for file in read.files[:FILES_SHOWN]] if read else []
     return {
         "application": application,
         "form": CompareForm(initial=numbers, application=application, offered=offered(application)),
@@ -96,8 +107,9 @@ def page_of(application: Application, found: Between) -> dict[str, Any]:
         "package_words": words.in_kinds(change.look for change in packages),
         "environment": environment[:PACKAGES_SHOWN],
         "environment_more": max(0, len(environment) - PACKAGES_SHOWN),
-        "files": [words.FileRow.of(file) for file in read.files[:FILES_SHOWN]] if read else [],
-        "files_more": max(0, read.files_count - FILES_SHOWN) if read else 0,
+        "files": files[:FILES_AT_ONCE],
+        "more_files": files[FILES_AT_ONCE:],
+        "files_left": read.files_count - len(files) if read else 0,
         "file_words": words.in_numbers(read.changed, read.added, read.removed) if read else "",
         "commit_lists": commit_lists(found),
         "commits_head": words.of_commits(found),
