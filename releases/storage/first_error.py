@@ -45,7 +45,9 @@ _SIGNS = (
     "memory", "unable", "because", "segmentation", "undefined", "critical", "errno", "!!!",
 )  # fmt: skip
 """Small letters; a line without any of them is none, which is said of most lines at once."""
-_HARMLESS = re.compile(r"\b(?:0|no) errors?\b|warning: |error[_-]?\w+-\d|^[$+] ")
+_HARMLESS = re.compile(
+    r"\b(?:0|no) errors?\b|warning: |error[_-]?\w+-\d|^[$+] |^(?:collecting|downloading|using cached|building) "
+)
 """In small letters."""
 _SIGN_OF_CAUSE = ("error:", "error[", "cmake error", "undefined reference", "cannot find")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: .*)?$")
