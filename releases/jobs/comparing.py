@@ -4,12 +4,14 @@ the first error of its log, and all that changed since the last good build."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from django.db import Error, models
+from django.db import models
 
-from releases.errors import IllegalTransition, LeaseLost, PortalError, say
+from releases.errors import LeaseLost, PortalError, say
 from releases.git import Git
-from releases.models import Application, Build, Comparison, Outcome
+from releases.models import Application, Build, Comparison, Outcome, State, last_good
 from releases.specs import Difference, NeverStop
 from releases.storage import BuildLog, LogWriter, first_error
 
@@ -35,32 +37,44 @@ def read_comparison(comparison_id: int) -> None:
         )
 
 
+def explain(build: Build, outcome: Outcome, log: LogWriter) -> None:
+    """Before a build ends otherwise than well: note the first error of its log, and have it compared."""
+    if outcome not in (Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.WORKER_LOST):
+        with _costing_nothing(build):
+            _note_error(build, log)
+        compare_with_last_good(build)
+
+
 def compare_with_last_good(build: Build) -> None:
-    """Have it read at the end of a build, so that its page has all at once. It never costs a build anything: nothing is
-    fetched for it, and whatever goes wrong is tried again when somebody opens the page."""
-    try:
-        good = build.last_good()
+    """Have it read at the end of a build, so that its page has all at once. Nothing is fetched for it: what no mirror
+    has is looked for when somebody opens the page."""
+    with _costing_nothing(build):
+        good = last_good(build)
         if good is None or not build.commit or good.commit == build.commit:
             return
         if _mirror_of_both(Git.from_settings(), build.application, good.commit, build.commit):
             row, _ = Comparison.objects.ask(build.application, good.commit, build.commit)
             read_comparison(row.pk)
-    except (PortalError, Error) as error:
-        logger.warning("What changed before %s could not be kept: %s", build, error)
 
 
-def explain(build: Build, outcome: Outcome, log: LogWriter) -> None:
-    """Before a build ends otherwise than well: note the first error of its log, and have the comparison read."""
-    if outcome in (Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.WORKER_LOST):
-        return
+@contextmanager
+def _costing_nothing(build: Build) -> Iterator[None]:
+    """A build ends as it would have ended, whatever goes wrong with its explanation."""
     try:
-        log.close()  # what was held back of a full log is written now; the last line still follows
-        found = first_error(BuildLog(log.path).lines())
-        if found is not None:
-            build.note(error_line=found.line, error_text=found.text)
-    except (LeaseLost, IllegalTransition, PortalError, Error) as error:
-        logger.warning("The first error of %s could not be noted: %s", build, error)
-    compare_with_last_good(build)
+        yield
+    except LeaseLost as error:
+        logger.info("Build %s was finished by another hand: %s", build, error)
+    except Exception:  # the broad net
+        logger.exception("What went wrong in build %s, or changed before it, could not be told", build)
+
+
+def _note_error(build: Build, log: LogWriter) -> None:
+    if Build.objects.filter(pk=build.pk, state=State.CANCELLING).exists():
+        return  # what the removal of its container looked like from inside is no error of the application
+    log.close()  # what was held back of a full log is written now; the last line still follows
+    found = first_error(BuildLog(log.path).lines())
+    if found is not None:
+        build.note(error_line=found.line, error_text=found.text)
 
 
 def _read(row: Comparison) -> Difference:

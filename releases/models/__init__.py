@@ -3,7 +3,7 @@
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import Artifact
 from releases.models.build import Build
-from releases.models.comparison import Comparison
+from releases.models.comparison import Comparison, builds_to_compare, last_good
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
@@ -42,5 +42,7 @@ __all__ = [
     "StepName",
     "StepResult",
     "Workshop",
+    "builds_to_compare",
+    "last_good",
     "rebasable",
 ]

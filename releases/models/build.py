@@ -69,10 +69,6 @@ class BuildQuerySet(models.QuerySet["Build"]):
         """With what every row of a table of builds shows."""
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
 
-    def to_compare(self) -> BuildQuerySet:
-        """With what a comparison shows of each, beside the rows that belong to it."""
-        return self.for_pages().select_related("kept_environment", "image__artifact")
-
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
         """A new queued build with the application's next number, and its Event. Enqueueing is the caller's."""
@@ -155,9 +151,6 @@ class Build(models.Model):
         help_text=_("Whether it was reused or made, and what changed."),
     )
 
-    error_line = models.PositiveIntegerField(_("line of the first error in the log"), null=True, blank=True)
-    error_text = models.CharField(_("first error in the log"), max_length=300, blank=True)
-
     # what was made
     artifact = models.ForeignKey(
         Artifact, models.PROTECT, null=True, blank=True, related_name="builds", verbose_name=_("artifact")
@@ -170,6 +163,8 @@ class Build(models.Model):
     probe_memory = models.PositiveBigIntegerField(_("probe: bytes of memory"), null=True, blank=True)
     probe_body = models.TextField(_("probe: what was answered"), blank=True)
     probe_message = models.CharField(_("probe: in words"), max_length=500, blank=True)
+    error_line = models.PositiveIntegerField(_("line of the first error in the log"), null=True, blank=True)
+    error_text = models.CharField(_("first error in the log"), max_length=300, blank=True)
 
     # who is at it
     job_id = models.UUIDField(_("job"), default=uuid.uuid4, unique=True, editable=False)
@@ -229,8 +224,7 @@ class Build(models.Model):
                 condition=Q(commit="") | Q(commit__regex=r"^[0-9a-f]{40}$"), name="build_commit_is_40_hex"
             ),
             models.CheckConstraint(
-                condition=Q(error_line__isnull=True, error_text="") | Q(error_line__gte=1) & ~Q(error_text=""),
-                name="build_error_line_with_text",
+                condition=Q(error_text="") | Q(error_line__isnull=False), name="build_error_has_a_line"
             ),
             models.CheckConstraint(
                 condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False),
@@ -312,11 +306,6 @@ class Build(models.Model):
             return self.rebase_of
         earlier = Build.objects.succeeded().filter(application=self.application_id, stack=self.stack, rebase_of=None)
         return earlier.filter(number__lt=self.number).order_by("-number").first()
-
-    def last_good(self) -> Build | None:
-        """The newest release of the same application before this build, on whatever stack."""
-        earlier = Build.objects.succeeded().filter(application=self.application_id, number__lt=self.number)
-        return earlier.to_compare().order_by("-number").first()
 
     # ---- verbs of a worker --------------------------------------------------------------------------
 

@@ -15,9 +15,21 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from releases.models.application import Application
+from releases.models.build import Build, BuildQuerySet
 from releases.specs import Difference
 
 COMMIT = r"^[0-9a-f]{40}$"
+
+
+def builds_to_compare() -> BuildQuerySet:
+    """With what a comparison shows of each, beside the rows that belong to it."""
+    return Build.objects.for_pages().select_related("kept_environment", "image__artifact")
+
+
+def last_good(build: Build) -> Build | None:
+    """The newest release of the same application before this build, on whatever stack."""
+    earlier = builds_to_compare().succeeded().filter(application=build.application_id, number__lt=build.number)
+    return earlier.order_by("-number").first()
 
 
 class ComparisonQuerySet(models.QuerySet["Comparison"]):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
-from releases.models import Build, Outcome, ProbePolicyChoices, State
+from releases.models import Build, Outcome, ProbePolicyChoices, State, builds_to_compare, last_good
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
@@ -27,7 +27,7 @@ from releases.views.units import binary
 
 def find(name: str, number: int) -> Build:
     """The build of an address, with what its pages show; 404 when there is none."""
-    return get_object_or_404(Build.objects.to_compare(), application__name=name, number=number)
+    return get_object_or_404(builds_to_compare(), application__name=name, number=number)
 
 
 @seeing
@@ -111,7 +111,7 @@ def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
 def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
     """Everything that the page shows, moving or not."""
     acts = may_act(request.user)
-    moving, good = _moving_of(build), build.last_good()
+    moving, good = _moving_of(build), last_good(build)
     return {
         **moving,
         "application": build.application,

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.forms import CompareForm
-from releases.models import Application, Build
+from releases.models import Application, Build, builds_to_compare, last_good
 from releases.views import between_words as words
 from releases.views import say_if_waiting, seeing
 from releases.views.application import find
@@ -46,8 +46,7 @@ def choose(request: HttpRequest, name: str) -> HttpResponseBase:
 def show(request: HttpRequest, name: str, old: int, new: int) -> HttpResponseBase:
     application = find(name)
     builds = {
-        build.number: build
-        for build in Build.objects.to_compare().filter(application=application, number__in={old, new})
+        build.number: build for build in builds_to_compare().filter(application=application, number__in={old, new})
     }
     if old == new or len(builds) < 2:  # the form says what is wrong, beside the field
         form = CompareForm({"old": old, "new": new}, application=application, offered=offered(application))
@@ -64,8 +63,7 @@ def show(request: HttpRequest, name: str, old: int, new: int) -> HttpResponseBas
 def again(request: HttpRequest, name: str, old: int, new: int) -> HttpResponse:
     """Have commits and files read once more, after that failed."""
     builds = {
-        build.number: build
-        for build in Build.objects.to_compare().filter(application__name=name, number__in={old, new})
+        build.number: build for build in builds_to_compare().filter(application__name=name, number__in={old, new})
     }
     if len(builds) == 2:
         actions.comparison_of(builds[old], builds[new], again=True)
@@ -76,7 +74,7 @@ def again(request: HttpRequest, name: str, old: int, new: int) -> HttpResponse:
 def likely(application: Application) -> dict[str, int]:
     """The newest build, and the release before it."""
     newest = application.builds.order_by("-number").first()
-    good = newest.last_good() if newest else None
+    good = last_good(newest) if newest else None
     return {"old": good.number, "new": newest.number} if newest and good else {}
 
 
