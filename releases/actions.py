@@ -20,7 +20,19 @@ from django.utils import timezone
 from releases import git
 from releases.errors import AlreadyUnderWay, IllegalTransition, InvalidInput, StackError, say
 from releases.jobs import doorbell
-from releases.models import Actor, AnewChoices, Application, Build, Event, Move, Preparation, Preview, Ref, rebasable
+from releases.models import (
+    Actor,
+    AnewChoices,
+    Application,
+    Build,
+    Comparison,
+    Event,
+    Move,
+    Preparation,
+    Preview,
+    Ref,
+    rebasable,
+)
 from releases.models.rule import written
 from releases.specs import Anew
 from releases.stacks import stack as stacks
@@ -267,6 +279,26 @@ def stop_preview(preview: Preview, *, by: Actor) -> Preview:
     except IllegalTransition as error:
         raise InvalidInput(error.message) from error
     return preview
+
+
+def comparison_of(old: Build, new: Build, *, again: bool = False) -> Comparison | None:
+    """What lies between the commits of two builds of one application, asked of a worker when nobody has asked yet, or
+    `again` when it could not be read. None when there is nothing to ask: a commit is not known, or it is the same.
+
+    No Event: it decides nothing and changes nothing, it only says what was true anyway."""
+    if not old.commit or not new.commit or old.commit == new.commit:
+        return None
+    found = Comparison.objects.of(old.application, old.commit, new.commit)
+    if found is not None and not again:
+        return found
+    with transaction.atomic():
+        row, is_new = Comparison.objects.ask(old.application, old.commit, new.commit)
+        if is_new or (again and row.mark_asked_again()):
+            row.refresh_from_db()
+            transaction.on_commit(
+                partial(doorbell.ring, "desk", "releases.jobs.comparing.read_comparison", row.pk, row.job_id)
+            )
+    return row
 
 
 def prepare_stack(name: str, *, by: Actor, anew: Anew = "") -> Preparation:

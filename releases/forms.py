@@ -304,3 +304,53 @@ class AuditFilter(Filter):
         if given.get("build") and not given.get("application") and "application" not in self.errors:
             self.add_error("build", _("numbers count per application: choose the application, too."))
         return given
+
+
+class BuildNumberField(forms.CharField):
+    """`42` or `#42`."""
+
+    def clean(self, value: Any) -> int:
+        typed = str(super().clean(value)).strip().removeprefix("#")
+        if not typed.isascii() or not typed.isdigit():
+            raise ValidationError(_("Write the number of a build, such as 42."))
+        return int(typed[:20])
+
+
+class CompareForm(forms.Form):
+    """Two builds of one application. `offered` are numbers and refs to choose from; others may be typed."""
+
+    old = BuildNumberField(label=gettext_lazy("Compare build"), max_length=20)
+    new = BuildNumberField(label=gettext_lazy("with build"), max_length=20)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        application: Application,
+        offered: Iterable[tuple[int, str]],
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}), label_suffix="", auto_id="compare-%s")
+        self.application, self.offered = application, list(offered)
+        for field in self.fields.values():
+            field.widget.attrs |= {"class": "form-control", "list": "compare-builds", "inputmode": "numeric"}
+
+    def clean(self) -> dict[str, Any]:
+        wanted = {name: self.cleaned_data[name] for name in ("old", "new") if name in self.cleaned_data}
+        there = set(self.application.builds.filter(number__in=wanted.values()).values_list("number", flat=True))
+        for name, number in wanted.items():
+            if number not in there:
+                self.add_error(name, self._missing(number))
+        if len(wanted) == 2 and wanted["old"] == wanted["new"] and not self.errors:
+            self.add_error(
+                "new",
+                _("Choose another build than #%(n)d here: one is not compared with itself.") % {"n": wanted["new"]},
+            )
+        return self.cleaned_data
+
+    def _missing(self, number: int) -> str:
+        last = self.offered[0][0] if self.offered else None
+        if last is None:
+            return _("%(application)s has no builds yet: release a tag first.") % {"application": self.application}
+        facts = {"application": self.application, "n": number, "last": last}
+        return _("%(application)s has no build #%(n)d; its last is #%(last)d.") % facts

@@ -9,6 +9,7 @@ from releases.views import (
     artifact,
     audit,
     build,
+    compare,
     health,
     history,
     home,
@@ -22,6 +23,7 @@ from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
 BUILD = f"{ONE}builds/<int:number>/"
+COMPARE = f"{ONE}compare/<int:old>...<int:new>/"
 PREVIEW = f"{BUILD}previews/<int:pk>/"
 
 urlpatterns: list[URLPattern] = [
@@ -44,6 +46,9 @@ urlpatterns: list[URLPattern] = [
     path(f"{ONE}trends/", trends.show, name="application-trends"),
     path(f"{ONE}trend.json", trends.as_json, name="application-trend-json"),
     path(f"{ONE}builds/new/", application.create_build, name="build-create"),
+    path(f"{ONE}compare/", compare.choose, name="compare-choose"),
+    path(COMPARE, compare.show, name="compare"),
+    path(f"{COMPARE}again/", compare.again, name="compare-again"),
     path(BUILD, build.show, name="build"),
     path(f"{BUILD}live/", build.live, name="build-live"),
     path(f"{BUILD}log", build.log, name="build-log"),

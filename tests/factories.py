@@ -16,6 +16,7 @@ from releases.models import (
     Application,
     Artifact,
     Build,
+    Comparison,
     Environment,
     Event,
     Image,
@@ -27,7 +28,7 @@ from releases.models import (
     Step,
 )
 from releases.models.version import version_key
-from releases.specs import Limits, StackImages
+from releases.specs import CommitFacts, Difference, FileChange, Limits, StackImages
 from releases.stacks import stack as stacks
 
 PASSWORD = "plum-pear-quince"
@@ -220,3 +221,27 @@ def environment(build: Build, **fields: Any) -> Environment:
         **fields,
     }
     return Environment.objects.create(application=build.application, made_by=build, **given)
+
+
+def difference(commits: int = 2, files: int = 3, **fields: Any) -> Difference:
+    """As it is read from a repository: so many commits that come, and files that changed."""
+    given: dict[str, Any] = {
+        "base": commit("base"),
+        "come": tuple(
+            CommitFacts(commit(f"commit {number}"), "Ana Gil", 1_790_000_000 - number * 86_400, f"Change {number}")
+            for number in range(commits)
+        ),
+        "come_count": commits,
+        "files": tuple(FileChange(f"app/file{number:04}.py", "changed", 100, 112) for number in range(files)),
+        "changed": files,
+        **fields,
+    }
+    return Difference(**given)
+
+
+def comparison(old: Build, new: Build, found: Difference | None = None) -> Comparison:
+    """What lies between two builds, already read."""
+    row, _ = Comparison.objects.ask(old.application, old.commit, new.commit)
+    found = found or difference()
+    row.mark_read(found if old.commit == row.low else found.turned())
+    return row

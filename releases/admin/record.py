@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from releases.admin.columns import computed, link, megabytes, names_of_environment, said, short
 from releases.admin.rules import History
-from releases.models import Event, Link, Preparation, Preview, Workshop
+from releases.models import Comparison, Event, Link, Preparation, Preview, Workshop
 
 
 @admin.register(Preview)
@@ -45,6 +45,22 @@ class PreparationAdmin(History):
     list_filter = ("state", "anew", "stack")
     list_select_related = ("requested_by",)
     search_fields = ("stack", "digest__startswith", "message")
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(History):
+    list_display = (
+        "__str__",
+        link("application", gettext_lazy("application")),
+        short("low", gettext_lazy("one commit")),
+        short("high", gettext_lazy("the other commit")),
+        "asked_at",
+        "read_at",
+        "error",
+    )
+    list_filter = ("application",)
+    list_select_related = ("application",)
+    search_fields = ("low__startswith", "high__startswith", "application__name", "error")
 
 
 @admin.register(Event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -13,12 +13,12 @@ from pathlib import Path
 from django.conf import settings
 
 from releases.errors import GitError, InvalidInput, RefNotFound, Sentence, SourceUnavailable, say
-from releases.git import reading, upkeep
+from releases.git import comparing, reading, upkeep
 from releases.git.address import check_ref, check_repository, protocol_of
 from releases.git.faults import remote_fault, shows_damage
 from releases.git.process import Failed, Surroundings, run
 from releases.git.reading import Reader
-from releases.specs import NeverStop, RemoteRef, Stop, TreeEntry
+from releases.specs import Difference, NeverStop, RemoteRef, Stop, TreeEntry
 
 FETCH_SECONDS = 900
 LARGEST_FETCH = 4 * 1024 * 1024 * 1024
@@ -136,6 +136,11 @@ class Git:
     def committed_at(self, mirror: str, commit: str) -> datetime:
         """When the commit was made, as its committer's clock had it."""
         return reading.committed_at(self._reader(mirror), commit)
+
+    def difference(self, mirror: str, old: str, new: str, *, requirements: Iterable[str] = ()) -> Difference:
+        """What lies between two commits that the mirror holds: bounded lists of commits and files, with whole counts.
+        `requirements` are paths of files whose lines matter, whatever they are called."""
+        return comparing.difference(self._reader(mirror), old, new, requirements)
 
     def entries(self, mirror: str, commit: str) -> list[TreeEntry]:
         """Every file of the commit, by path; bytes that are not UTF-8 are shown as `\\x..`.

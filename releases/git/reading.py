@@ -174,7 +174,7 @@ def _ref(reader: Reader, fields: list[bytes]) -> RemoteRef | None:
         full_name=name,
         commit=commit.decode("ascii"),
         committed_at=_moment(seconds),
-        subject=_one_line(words),
+        subject=one_line(words),
         annotated=annotated,
         **own,
     )
@@ -184,8 +184,8 @@ def _of_the_tag(words: bytes, about: list[bytes]) -> dict[str, Any]:
     """What an annotated tag says itself, beside what its commit says."""
     name, address, seconds, signature = about
     return {
-        "message": _one_line(words),
-        "tagger": _one_line(name + b" " + address),
+        "message": one_line(words),
+        "tagger": one_line(name + b" " + address),
         "tagged_at": _moment(seconds) if seconds else None,
         "signature": next((kind for start, kind in _SIGNATURES.items() if signature.startswith(start)), ""),
     }
@@ -214,7 +214,8 @@ def _moment(seconds: bytes) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _one_line(words: bytes) -> str:
+def one_line(words: bytes) -> str:
+    """At most `LONGEST_SUBJECT` printable characters, and single blanks for all else."""
     text = words.decode("utf-8", "replace")
     text = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(text.split())[:LONGEST_SUBJECT]

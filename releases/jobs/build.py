@@ -25,6 +25,7 @@ from releases.errors import (
     say,
 )
 from releases.jobs.budgets import judge_archive, judge_image, over_in_words
+from releases.jobs.comparing import compare_with_last_good, explain
 from releases.jobs.environments import environment_of
 from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
@@ -64,7 +65,10 @@ def run_build(build_id: int) -> None:
     with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
+            explain(build, outcome, log)
         _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
+    if outcome == Outcome.SUCCEEDED:  # nobody waits for it any more
+        compare_with_last_good(build)
 
 
 def _end_in_time(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:

@@ -29,6 +29,7 @@ from releases.jobs import doorbell, refs, steps, workbench
 from releases.models import (
     Application,
     Build,
+    Comparison,
     Image,
     Outcome,
     Preparation,
@@ -201,6 +202,9 @@ class Sweeper:
             for preview in Preview.objects.filter(state=PreviewState.ASKED, created_at__lt=early):
                 if not doorbell.is_waiting("desk", preview.job_id):
                     rung += doorbell.ring("desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
+            for row in Comparison.objects.waiting(RING_AGAIN_AFTER):
+                if not doorbell.is_waiting("desk", row.job_id):
+                    rung += doorbell.ring("desk", "releases.jobs.comparing.read_comparison", row.pk, row.job_id)
             for application in _waiting_for_refs():
                 job_id = uuid5(NAMESPACE_OID, f"{settings.PORTAL_INSTANCE} refs {application.pk}")
                 if not doorbell.is_waiting("desk", job_id):

@@ -52,7 +52,7 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('releases', '0006_promises_of_rebases'),
+        ('releases', '0008_promises_of_comparisons'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

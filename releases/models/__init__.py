@@ -4,6 +4,7 @@ from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import Artifact
 from releases.models.budget import BudgetPolicyChoices
 from releases.models.build import Build
+from releases.models.comparison import Comparison, builds_to_compare, last_good
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
@@ -27,6 +28,7 @@ __all__ = [
     "Artifact",
     "BudgetPolicyChoices",
     "Build",
+    "Comparison",
     "Environment",
     "Event",
     "Image",
@@ -47,5 +49,7 @@ __all__ = [
     "StepName",
     "StepResult",
     "Workshop",
+    "builds_to_compare",
+    "last_good",
     "rebasable",
 ]

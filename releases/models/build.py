@@ -162,6 +162,8 @@ class Build(BudgetsOfBuild):
     probe_body = models.TextField(_("probe: what was answered"), blank=True)
     probe_message = models.CharField(_("probe: in words"), max_length=500, blank=True)
     probe_message_said = models.JSONField(null=True, blank=True, editable=False)
+    error_line = models.PositiveIntegerField(_("line of the first error in the log"), null=True, blank=True)
+    error_text = models.CharField(_("first error in the log"), max_length=300, blank=True)
 
     # who is at it
     job_id = models.UUIDField(_("job"), default=uuid.uuid4, unique=True, editable=False)
@@ -217,6 +219,9 @@ class Build(BudgetsOfBuild):
             ),
             models.CheckConstraint(
                 condition=Q(commit="") | Q(commit__regex=r"^[0-9a-f]{40}$"), name="build_commit_is_40_hex"
+            ),
+            models.CheckConstraint(
+                condition=Q(error_text="") | Q(error_line__isnull=False), name="build_error_has_a_line"
             ),
             models.CheckConstraint(
                 condition=Q(rebase_of__isnull=True) | Q(retry_of__isnull=True, without_cache=False),

@@ -80,6 +80,11 @@ class Event(models.Model):
             models.Index(fields=["application", "-at", "-id"], name="event_of_application"),
             models.Index(fields=["actor", "-at", "-id"], name="event_of_person"),
             models.Index(fields=["verb", "-at", "-id"], name="event_by_verb"),
+            models.Index(
+                fields=["application", "-id"],
+                condition=models.Q(verb="application.changed"),
+                name="event_of_changed_settings",
+            ),
         ]
 
     def __str__(self) -> str:

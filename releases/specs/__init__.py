@@ -5,6 +5,7 @@ engine writes them (`sha256:` and 64 hex digits).
 """
 
 from releases.specs.budget import Budget, BudgetPolicy, Budgets, Crossing, Grown
+from releases.specs.difference import Changed, CommitFacts, Difference, FileChange, LinesChanged
 from releases.specs.engine import (
     AssembledImage,
     ContainerInfo,
@@ -54,13 +55,17 @@ __all__ = [
     "BuildSpec",
     "BuiltFile",
     "BuiltImage",
+    "Changed",
     "CheckedOut",
+    "CommitFacts",
     "ContainerInfo",
     "ContainerSpec",
     "Crossing",
+    "Difference",
     "Engine",
     "EngineInfo",
     "ExitStatus",
+    "FileChange",
     "Grown",
     "ImageConfig",
     "ImageInfo",
@@ -69,6 +74,7 @@ __all__ = [
     "Layer",
     "Layout",
     "Limits",
+    "LinesChanged",
     "Locked",
     "Member",
     "NeverStop",

@@ -73,6 +73,7 @@ def render_application(
         "recent": recent,
         "totals": builds.aggregate(built=Count("pk"), succeeded=Count("pk", filter=Q(outcome=Outcome.SUCCEEDED))),
         "release": builds.succeeded().first(),
+        "compare_with": builds.succeeded().filter(number__lt=recent[0].number).first() if recent else None,
         "charts": charts(points(application, RANGES[USUAL])),
         "is_moving": application.refs_are_being_read or any(build.is_active for build in recent),
         "many": counts[kind] > NEWEST_TAGS if kind != "other" else False,

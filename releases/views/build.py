@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
-from releases.models import Build, Environment, Outcome, ProbePolicyChoices, State
+from releases.models import Build, Environment, Outcome, ProbePolicyChoices, State, builds_to_compare, last_good
 from releases.sentences import told
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
@@ -24,16 +24,15 @@ from releases.views.changes import changes
 from releases.views.layers import layers
 from releases.views.log import piece, whole
 from releases.views.moved import facts
+from releases.views.since import since
 from releases.views.timeline import timeline
 from releases.views.trail import trail
-
-GIB, MIB = 1024**3, 1024**2
+from releases.views.units import binary
 
 
 def find(name: str, number: int) -> Build:
     """The build of an address, with what its pages show; 404 when there is none."""
-    builds = Build.objects.for_pages().select_related("image__artifact")
-    return get_object_or_404(builds, application__name=name, number=number)
+    return get_object_or_404(builds_to_compare(), application__name=name, number=number)
 
 
 @seeing
@@ -117,7 +116,7 @@ def rebase(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
 def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
     """Everything that the page shows, moving or not."""
     acts = may_act(request.user)
-    before, moving = build.comparable(), _moving_of(build)
+    before, moving, good = build.comparable(), _moving_of(build), last_good(build)
     return {
         **moving,
         "application": build.application,
@@ -131,6 +130,8 @@ def page_of(request: HttpRequest, build: Build) -> dict[str, Any]:
         "newer_runtime": actions.newer_runtime(build),
         "trail": trail(build),
         "moves": facts(build),
+        "good": good,
+        "since": since(build, good),
         "probe_is_off": build.probe_policy == ProbePolicyChoices.OFF,
         "layers": layers(build, before),
         **weights(build),
@@ -193,12 +194,6 @@ def limits_in_words(build: Build) -> list[str]:
         _("%(n)s min") % {"n": number_format(f"{limits.seconds / 60:.3g}")},
         _("app.tar.gz at most %(size)s") % {"size": binary(limits.artifact_bytes)},
     ]
-
-
-def binary(size: int) -> str:
-    """Bytes in the binary units in which limits are set."""
-    number, unit = (size / GIB, "GiB") if size >= GIB else (size / MIB, "MiB")
-    return f"{number_format(f'{number:.4g}')}\N{NO-BREAK SPACE}{unit}"
 
 
 def _limit_word(hit: str) -> str:

@@ -38,13 +38,14 @@ def changes(build: Build, against: Build | None) -> Changes:
     now = {package.name: package for package in packages}
     was = {package.name: package for package in against.packages.all()}
     changed = [
-        change for name in sorted({*now, *was}) if (change := _change(name, was.get(name), now.get(name))) is not None
+        change for name in sorted({*now, *was}) if (change := change_of(name, was.get(name), now.get(name))) is not None
     ]
     different = {change.name for change in changed}
     return Changes(against, packages, changed, [package for package in packages if package.name not in different])
 
 
-def _change(name: str, was: Package | None, now: Package | None) -> Change | None:
+def change_of(name: str, was: Package | None, now: Package | None) -> Change | None:
+    """None when it is the same file of the same version in both."""
     before, after = was.version if was else "", now.version if now else ""
     if was is None:
         return Change(name, before, after, "plus", _("added"))

@@ -29,6 +29,7 @@ def rows() -> dict[type[models.Model], models.Model]:
     factories.queued_build(app)
     build = factories.succeeded_build(app)
     factories.environment(build)
+    factories.comparison(build, factories.succeeded_build(app))
     Preview.objects.create(build=build, environment={"TOKEN": "s3cret"})
     Preparation.objects.request("python3.13-uwsgi", "d" * 64, by=None)
     with connection.cursor() as cursor:  # what a commit does: events get their links

@@ -12,7 +12,19 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Event, Link, Preparation, Preview, Ref, Step, Workshop
+from releases.models import (
+    Application,
+    Artifact,
+    Build,
+    Comparison,
+    Event,
+    Link,
+    Preparation,
+    Preview,
+    Ref,
+    Step,
+    Workshop,
+)
 from releases.specs import Limits
 from tests import factories
 from tests.models.rows import image
@@ -64,6 +76,11 @@ def rebased_build() -> Build:
     return build
 
 
+def comparison() -> Comparison:
+    """Two commits that nobody has compared yet."""
+    return Comparison.objects.ask(factories.application(), "a" * 40, "b" * 40)[0]
+
+
 def workshop() -> Workshop:
     return Workshop.objects.create(pk=1, seen_at=NOW)
 
@@ -104,6 +121,12 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (ref, {"commit": "main"}, "ref_commit_is_40_hex"),
     (ref, {"moved_at": NOW}, "ref_moved_at_with_moved_from"),
     (ref, {"moved_from": "a" * 40}, "ref_moved_at_with_moved_from"),
+    (factories.running_build, {"error_text": "error: x"}, "build_error_has_a_line"),
+    (comparison, {"low": "c" * 40}, "comparison_of_two_commits_in_order"),
+    (comparison, {"high": "main"}, "comparison_of_two_commits_in_order"),
+    (comparison, {"read_at": NOW}, "comparison_read_means_facts"),
+    (comparison, {"facts": {"base": ""}}, "comparison_read_means_facts"),
+    (comparison, {"read_at": NOW, "facts": {"base": ""}, "error": "It failed."}, "comparison_read_means_facts"),
     (workshop, {"id": 2}, "workshop_is_one_row"),
 ]
 
@@ -217,13 +240,16 @@ def final_rows() -> dict[str, models.Model]:
     assert step is not None
     made = {"artifact": build.artifact, "image": build.image, "package": package}
     made["environment"] = factories.environment(build)
+    made["comparison"] = factories.comparison(build, factories.succeeded_build(build.application))
     return {"build": build, "step": step, "event": event, **made}
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE releases_{} SET id = id WHERE id = %s", "DELETE FROM releases_{} WHERE id = %s"]
 )
-@pytest.mark.parametrize("noun", ["build", "step", "artifact", "image", "package", "event", "environment"])
+@pytest.mark.parametrize(
+    "noun", ["build", "step", "artifact", "image", "package", "event", "environment", "comparison"]
+)
 def test_final_record_refuses_change(noun: str, statement: str) -> None:
     row = final_rows()[noun]
     with (
