@@ -38,6 +38,7 @@ from releases.models import (
     Ref,
     State,
     StepName,
+    next_build,
 )
 from releases.pipeline.bench import Bench
 from releases.pipeline.checkout import check_out
@@ -51,11 +52,22 @@ from releases.storage import LogWriter, Mask, log_path, secret_values
 logger = logging.getLogger(__name__)
 
 
+def run_next(_rung_for: int) -> None:
+    """The job: what a worker does that was rung for. Which build it takes up is the line's say, not the ring's."""
+    while (build := next_build()) is not None:
+        if build.take_up(worker=_worker_name()):
+            _run(build)
+            return
+
+
 def run_build(build_id: int) -> None:
-    """The job. A row that is not queued any more is somebody else's: nothing is done."""
+    """This very build, whatever waits before it. A row that is not queued any more is somebody else's."""
     build = Build.objects.select_related("application").get(pk=build_id)
-    if not build.take_up(worker=_worker_name()):
-        return
+    if build.take_up(worker=_worker_name()):
+        _run(build)
+
+
+def _run(build: Build) -> None:
     with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)

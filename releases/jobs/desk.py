@@ -15,7 +15,7 @@ from releases.errors import BuildFailed, IllegalTransition, PortalError, StackEr
 from releases.git import Git
 from releases.jobs import workbench
 from releases.jobs.images import image_of
-from releases.models import Application, Preparation, Preview, PreviewState, Ref
+from releases.models import Application, Pause, Preparation, Preview, PreviewState, Ref
 from releases.pipeline import probe
 from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
@@ -102,7 +102,7 @@ def _fail(preview: Preview, message: str) -> None:
 def prepare_stack(preparation_id: int) -> None:
     """Make the images of a stack, with every line in the preparation's log."""
     preparation = Preparation.objects.get(pk=preparation_id)
-    if not preparation.take_up():
+    if Pause.objects.current() is not None or not preparation.take_up():
         return
     with LogWriter(preparation_log_path(preparation.pk)) as log:
         try:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -29,6 +29,7 @@ from releases.models import (
     Build,
     Image,
     Outcome,
+    Pause,
     Preparation,
     PreparationState,
     Preview,
@@ -162,14 +163,8 @@ class Sweeper:
         rung = 0
         early = Now() - RING_AGAIN_AFTER
         try:
-            for build in Build.objects.queued().filter(created_at__lt=early):
-                if not doorbell.is_waiting("builds", build.job_id):
-                    rung += doorbell.ring("builds", "releases.jobs.build.run_build", build.pk, build.job_id)
-            for preparation in Preparation.objects.filter(state=PreparationState.QUEUED, created_at__lt=early):
-                if not doorbell.is_waiting("builds", preparation.job_id):
-                    rung += doorbell.ring(
-                        "builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id
-                    )
+            if Pause.objects.current() is None:
+                rung += self._ring_for_builds() + self._ring_for_preparations()
             for preview in Preview.objects.filter(state=PreviewState.ASKED, created_at__lt=early):
                 if not doorbell.is_waiting("desk", preview.job_id):
                     rung += doorbell.ring("desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
@@ -180,6 +175,22 @@ class Sweeper:
         except RedisError as error:
             logger.warning("Redis does not answer: %s", error)
         return rung
+
+    def _ring_for_builds(self) -> int:
+        """As many bells as builds wait. A bell belongs to no build, so they are counted; one too many does no harm."""
+        bells = doorbell.bells_for_builds()
+        late = list(Build.objects.in_line().filter(created_at__lt=Now() - RING_AGAIN_AFTER))
+        without = [build for build in late if str(build.job_id) not in bells]
+        missing = without[: max(0, len(late) - len(bells))]
+        return sum(doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, uuid4()) for build in missing)
+
+    def _ring_for_preparations(self) -> int:
+        queued = Preparation.objects.filter(state=PreparationState.QUEUED, created_at__lt=Now() - RING_AGAIN_AFTER)
+        return sum(
+            doorbell.ring("builds", "releases.jobs.desk.prepare_stack", one.pk, one.job_id)
+            for one in queued
+            if not doorbell.is_waiting("builds", one.job_id)
+        )
 
     def _fail_dead_previews(self, engine: Engine) -> int:
         """Previews whose container ended by itself, or went with the engine: nobody shall be sent to a dead address."""

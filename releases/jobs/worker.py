@@ -20,8 +20,6 @@ from releases.models import Build, Outcome, State
 
 logger = logging.getLogger(__name__)
 
-RUN_BUILD = "releases.jobs.build.run_build"
-
 
 class PortalWorker(Worker):
     """Refuses more than one queue: RQ then uses BLPOP, which loses jobs when a worker is killed (measured)."""
@@ -31,7 +29,7 @@ class PortalWorker(Worker):
             worker_ttl=30,
             job_monitoring_interval=5,
             maintenance_interval=10,
-            work_horse_killed_handler=close_killed_build,
+            work_horse_killed_handler=lambda _job, *_facts: close_killed_build(str(self.name)),
         )
         super().__init__(queues, **options)
         if len(self.queues) != 1:
@@ -45,12 +43,12 @@ class PortalWorker(Worker):
             logger.warning("Redis does not take the heartbeat of this worker: %s", error)
 
 
-def close_killed_build(job: Job, *_facts: Any) -> None:
-    """The work-horse was killed from outside (the kernel's memory killer, a person): no `finally` of it ran."""
-    if job.func_name != RUN_BUILD:
-        return
+def close_killed_build(worker: str) -> None:
+    """The work-horse was killed from outside (the kernel's memory killer, a person): no `finally` of it ran.
+
+    A worker has one build at a time, and its name is like no other's."""
     try:
-        build = Build.objects.leased().filter(pk=job.args[0], job_id=job.id).first()
+        build = Build.objects.leased().filter(worker=worker).first()
         if build is None:
             return
         if build.state == State.CANCELLING:

@@ -9,14 +9,19 @@ from releases.models.image import Image
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
+from releases.models.queue import Pause, measures, move_to_front, next_build, turn_of
 from releases.models.rebase import rebasable
 from releases.models.ref import Ref, RefKindChoices
-from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.models.states import LEASED, TURNS, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
+from releases.models.tally import BOUNDS, NO_TIME, Tally
 from releases.models.workshop import Workshop
 
 __all__ = [
+    "BOUNDS",
     "LEASED",
+    "NO_TIME",
+    "TURNS",
     "WORKING",
     "Actor",
     "AnewChoices",
@@ -28,6 +33,7 @@ __all__ = [
     "Image",
     "Outcome",
     "Package",
+    "Pause",
     "Preparation",
     "PreparationState",
     "Preview",
@@ -39,6 +45,11 @@ __all__ = [
     "Step",
     "StepName",
     "StepResult",
+    "Tally",
     "Workshop",
+    "measures",
+    "move_to_front",
+    "next_build",
     "rebasable",
+    "turn_of",
 ]

@@ -28,7 +28,8 @@ from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
-from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.models.states import LEASED, NORMAL, WORKING, Outcome, State
+from releases.models.tally import Tally
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
 FROZEN = (
@@ -48,6 +49,10 @@ FROZEN = (
 class BuildQuerySet(models.QuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
         return self.filter(state=State.QUEUED)
+
+    def in_line(self) -> BuildQuerySet:
+        """Those that wait, as they are taken up."""
+        return self.queued().order_by("turn", "id")
 
     def leased(self) -> BuildQuerySet:
         return self.filter(state__in=LEASED)
@@ -128,6 +133,9 @@ class Build(models.Model):
         "self", models.PROTECT, null=True, blank=True, related_name="rebases", verbose_name=_("rebased from")
     )
     without_cache = models.BooleanField(_("without cache"), default=False)
+    turn = models.PositiveIntegerField(
+        _("turn"), default=NORMAL, help_text=_("The place among those that wait: smaller is sooner, then the older.")
+    )
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
 
     # what was used, known when the work begins
@@ -183,6 +191,7 @@ class Build(models.Model):
             models.Index(fields=["application", "-number"], name="build_of_application"),
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
             models.Index(fields=["commit"], name="build_by_commit"),
+            models.Index(fields=["worker", "id"], condition=Q(state="finished"), name="build_of_worker"),
         ]
         constraints = [
             known("build", "state", State),
@@ -410,7 +419,8 @@ class Build(models.Model):
             Event.objects.record(
                 "build.finished", by=by, build=self, data={"outcome": outcome.value, "message": facts["message"]}
             )
-        self.refresh_from_db()
+            self.refresh_from_db()
+            Tally.objects.add("build", outcome.value, self.seconds)
 
     def _refuse(self, to: State) -> None:
         now = Build.objects.get(pk=self.pk)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from releases.models import Application, Build, Event, Preparation, Preview, Workshop
+from releases.models import Application, Build, Event, Pause, Preparation, Preview, Workshop
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +31,7 @@ def rows() -> dict[type[models.Model], models.Model]:
     factories.environment(build)
     Preview.objects.create(build=build, environment={"TOKEN": "s3cret"})
     Preparation.objects.request("python3.13-uwsgi", "d" * 64, by=None)
+    Pause.objects.begin("The engine is brought up to date", by=None)
     Workshop.objects.create(pk=1, seen_at=timezone.now(), disk_free=5)
     found = {model: model._base_manager.order_by("-pk").first() for model in OURS}
     found[Build] = build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from releases.models import Application, Artifact, Build, Event, Preparation, Preview, Ref, Step, Workshop
+from releases.models import Application, Artifact, Build, Event, Pause, Preparation, Preview, Ref, Step, Tally, Workshop
 from releases.specs import Limits
 from tests import factories
 from tests.models.rows import image
@@ -59,6 +60,10 @@ def workshop() -> Workshop:
     return Workshop.objects.create(pk=1, seen_at=NOW)
 
 
+def pause() -> Pause:
+    return Pause.objects.begin("The engine is brought up to date", by=None)
+
+
 REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (factories.queued_build, {"state": "finished"}, "build_finished_means"),
     (factories.queued_build, {"finished_at": NOW}, "build_finished_means_finished_at"),
@@ -95,6 +100,8 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (ref, {"commit": "main"}, "ref_commit_is_40_hex"),
     (ref, {"moved_at": NOW}, "ref_moved_at_with_moved_from"),
     (ref, {"moved_from": "a" * 40}, "ref_moved_at_with_moved_from"),
+    (pause, {"why": ""}, "pause_says_why"),
+    (pause, {"ended_at": NOW - timedelta(days=1)}, "pause_ends_after_begin"),
     (workshop, {"id": 2}, "workshop_is_one_row"),
 ]
 
@@ -238,7 +245,7 @@ def test_an_application_with_builds_cannot_be_deleted() -> None:
 def one_of_each() -> dict[type[models.Model], models.Model]:
     rows: list[models.Model] = [*final_rows().values()]
     build = next(row for row in rows if isinstance(row, Build))
-    rows += [build.application, ref(), preview(), preparation(), workshop(), step()]
+    rows += [build.application, ref(), preview(), preparation(), workshop(), step(), pause(), Tally.objects.all()[0]]
     return {type(row): row for row in rows}
 
 
@@ -290,8 +297,10 @@ def test_constraints_of_the_models_stand_in_the_database() -> None:
 def test_groups_come_with_the_database() -> None:
     managers, viewers = Group.objects.get(name="release managers"), Group.objects.get(name="viewers")
     may = {group.name: set(group.permissions.values_list("codename", flat=True)) for group in (managers, viewers)}
+    may["operators"] = set(Group.objects.get(name="operators").permissions.values_list("codename", flat=True))
     assert may["release managers"] - may["viewers"] == {"release_application"}
-    assert {f"view_{model._meta.model_name}" for model in OURS if model is not Workshop} == may["viewers"]
+    assert may["operators"] - may["viewers"] == {"operate_workshop"}
+    assert {f"view_{model._meta.model_name}" for model in OURS if model not in (Workshop, Tally)} == may["viewers"]
 
 
 def test_members_may_what_their_group_may() -> None:
