@@ -79,10 +79,10 @@ def queued_build(
     return Build.objects.request(app, by=by, **{**given, **frozen})
 
 
-def running_build(app: Application | None = None, **frozen: Any) -> Build:
+def running_build(app: Application | None = None, *, worker: str = "forge-1", **frozen: Any) -> Build:
     """A build that a worker is producing."""
     build = queued_build(app, **frozen)
-    assert build.take_up(worker="forge-1")
+    assert build.take_up(worker=worker)
     build.mark_producing()
     return build
 

@@ -8,12 +8,11 @@ and removes containers, images and temporary files that belong to nobody.
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from django.conf import settings
@@ -23,7 +22,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost
-from releases.jobs import doorbell, steps, workbench
+from releases.jobs import doorbell, noticing, steps, workbench
 from releases.models import (
     Application,
     Build,
@@ -37,7 +36,7 @@ from releases.models import (
     State,
     Workshop,
 )
-from releases.specs import ContainerInfo, Engine
+from releases.specs import ContainerInfo, Engine, EngineInfo
 from releases.storage import Blobs, LogWriter, preview_log_path, secret_values
 
 logger = logging.getLogger(__name__)
@@ -70,27 +69,39 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Every 15 s. Says how much was repaired."""
-        repaired = self._close_lost_builds() + self._close_lost_preparations() + self._ring_again()
-        info, problem = "", ""
+        began = time.monotonic()
+        mended = Counter(
+            builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
+        )
+        info, problem, seen = "", "", None
         try:
             engine = workbench.connect()
             seen = engine.info()
             info = f"Docker {seen.version}, {seen.storage_driver}"
-            repaired += self._fail_dead_previews(engine)
-            repaired += self._remove_containers(engine) + self._remove_images(engine)
+            mended["previews"] = self._fail_dead_previews(engine)
+            mended["containers"] = self._remove_containers(engine)
+            mended["images"] = self._remove_images(engine)
         except EngineError as error:
             problem = error.message
-        repaired += Blobs(settings.BLOBS_DIR).sweep_temporary(TEMPORARY_SECONDS)
-        free, total = _disk(settings.PORTAL_HOME)
+        mended["files"] = Blobs(settings.BLOBS_DIR).sweep_temporary(TEMPORARY_SECONDS)
+        self._report(info, problem, seen, +mended, began)
+        return mended.total()
+
+    def _report(self, info: str, problem: str, seen: EngineInfo | None, mended: Counter[str], began: float) -> None:
+        places = noticing.places(seen)
+        home = places[0] if places else {"free": None, "total": None}
         Workshop.objects.report(
             engine_answers=not problem,
             engine=info,
             engine_problem=problem,
-            disk_free=free,
-            disk_total=total,
-            repaired=repaired,
+            disk_free=home["free"],
+            disk_total=home["total"],
+            repaired=mended.total(),
+            places=places,
+            holds=noticing.holds(seen),
+            round_seconds=time.monotonic() - began,
+            **({"mended": dict(mended)} if mended else {}),
         )
-        return repaired
 
     # ---- every second -----------------------------------------------------------------------------------
 
@@ -294,11 +305,3 @@ def _is_wanted(container: ContainerInfo) -> bool:
 def _waiting_for_refs() -> list[Application]:
     late = Application.objects.filter(refs_asked_at__lt=Now() - timedelta(seconds=120))
     return list(late.filter(Q(refs_read_at__isnull=True) | Q(refs_read_at__lt=F("refs_asked_at"))))
-
-
-def _disk(folder: Path) -> tuple[int | None, int | None]:
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError:
-        return None, None
-    return usage.free, usage.total

@@ -28,7 +28,7 @@ from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
-from releases.models.states import LEASED, NORMAL, WORKING, Outcome, State
+from releases.models.states import LEASED, NORMAL, TURNS, WORKING, Outcome, State
 from releases.models.tally import Tally
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
@@ -262,6 +262,11 @@ class Build(models.Model):
     @property
     def succeeded(self) -> bool:
         return self.outcome == Outcome.SUCCEEDED
+
+    @property
+    def priority(self) -> str:
+        """`next` for one that a person moved to the front, else `high`, `normal` or `low`."""
+        return next((word for word, turn in TURNS.items() if turn == self.turn), "next")
 
     @property
     def standing(self) -> str:

@@ -60,14 +60,15 @@ class Line:
         return next((one for one in self.builds if one.build.pk == build.pk), None)
 
 
-def line(*, now: datetime, workers: int | None = None) -> Line:
-    """Everything that is asked for and not over, in a fixed number of queries. `workers` spares asking Redis."""
+def line(*, now: datetime, workers: int | None = None, ask: bool = True) -> Line:
+    """Everything that is asked for and not over, in a fixed number of queries. Who knows how many `workers` listen
+    says so, or that nobody is to `ask` Redis for it."""
     active = list(Build.objects.active().for_pages().prefetch_related("steps").order_by("turn", "id"))
     measure = _measures() if active else {}
     waiting = [build for build in active if build.state == State.QUEUED]
     working = [_at_work(build, measure.get(build.pk), now) for build in active if build.state != State.QUEUED]
     working.sort(key=lambda one: one.build.pk)
-    if waiting and workers is None:
+    if waiting and ask:
         workers = _workers()
     pause = Pause.objects.current()
     free = [] if pause or not workers else _free_in(working, workers)
