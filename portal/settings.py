@@ -278,9 +278,15 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 
 
+# What machines ask for.
+METRICS_TOKEN = text("PORTAL_METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("PORTAL_METRICS_TOKEN must have at least 16 characters: make one, or unset it.")
+
+
 def is_news(record: logging.LogRecord) -> bool:
-    """Whoever asks /healthz gets its answer; the log needs no line for each time."""
-    return getattr(getattr(record, "request", None), "path", "") != "/healthz"
+    """Whoever asks how the portal is gets the answer; the log needs no line for each time."""
+    return getattr(getattr(record, "request", None), "path", "") not in ("/healthz", "/readyz")
 
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import application, artifact, build, health, history, home, image, metrics, preview, stack, workers
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern] = [
     path("healthz", health.show, name="healthz"),
     path("livez", health.live, name="livez"),
     path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.show, name="metrics"),
     path("applications/new/", application.register, name="application-register"),
     path(ONE, application.show, name="application"),
     path(f"{ONE}settings/", application.edit, name="application-edit"),

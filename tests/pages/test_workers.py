@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import django_rq
 import pytest
-from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rq import Queue, Worker
-from rq.job import Job
 
 from releases.models import Build, Outcome, Pause, Workshop
 from tests import factories
 from tests.pages.reading import body, see, words
-
-
-@pytest.fixture
-def redis() -> Iterator[Any]:
-    """The real Redis, with nothing of ours in it."""
-    connection = django_rq.get_connection("builds")
-    forget(connection)
-    yield connection
-    forget(connection)
-
-
-def forget(connection: Any) -> None:
-    for key in connection.scan_iter("rq:*"):
-        connection.delete(key)
-
-
-def register(queue: str) -> Worker:
-    """What a worker process does first."""
-    worker = Worker([django_rq.get_queue(queue)], name=f"forge-{queue}")
-    worker.register_birth()  # type: ignore[no-untyped-call] # RQ has no types here
-    return worker
-
-
-def busy(worker: Worker, redis: Any) -> None:
-    """It was rung for, and has a job in its hands."""
-    job = Job.create("releases.jobs.build.run_next", args=(0,), connection=redis)
-    job.save()
-    worker.set_state("busy")
-    worker.prepare_execution(job)
-
-
-def seen(**facts: Any) -> None:
-    given = {"engine_answers": True, "engine": "Docker 20.10.24", "engine_problem": "", "disk_free": 9 * 10**10}
-    Workshop.objects.report(**{**given, "disk_total": 10**11, "repaired": 2, **facts})
+from tests.pages.workshop import away, busy, register, seen
 
 
 def health(client: Client) -> tuple[int, dict[str, Any]]:
@@ -185,11 +149,6 @@ def test_workers_unknown_is_said_to_be_unknown(manager: Client, redis: Any) -> N
     page = see(manager, "/workers/")
     assert "unknown since 10 min ago" in page
     assert "./run manage sweep" in page
-
-
-def away(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = {"URL": "redis://127.0.0.1:1/0"}
-    monkeypatch.setattr(settings, "RQ_QUEUES", {"builds": nowhere, "desk": nowhere})
 
 
 # ---- what each worker does and did ----------------------------------------------------------------------------
