@@ -30,7 +30,8 @@ def serve(*, may_install: bool) -> int:
             say(f"Ended {left} processes that a killed portal had left behind.")
         places.check_port(settings.BIND, settings.PORT)
         missing = _workshop(may_install=may_install)
-        with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS) as supervisor:
+        as_json = settings.LOG_FORMAT == "json"
+        with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS, as_json=as_json) as supervisor:
             _stores(supervisor, may_install=may_install)
             _records()
             for service in _services():
@@ -107,6 +108,8 @@ def _services() -> Iterator[Service]:
                 "--graceful-timeout",
                 "10",
                 "--no-control-socket",
+                "--logger-class",
+                "portal.weblog.WebLogger",
                 "--log-level",
                 "warning",
             ),

@@ -207,6 +207,7 @@ INSTALLED_APPS = [
     "releases",
 ]
 MIDDLEWARE = [
+    "portal.requests.named",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -292,12 +293,20 @@ def is_news(record: logging.LogRecord) -> bool:
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 if (LOG_LEVEL := text("PORTAL_LOG_LEVEL", "INFO").upper()) not in LOG_LEVELS:
     raise wrong("PORTAL_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", LOG_LEVEL)
+if (LOG_FORMAT := text("PORTAL_LOG_FORMAT", "text")) not in ("text", "json"):
+    raise wrong("PORTAL_LOG_FORMAT", "text or json", LOG_FORMAT)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
-    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
+    "filters": {
+        "news": {"()": "django.utils.log.CallbackFilter", "callback": is_news},
+        "carry": {"()": "releases.context.Carry"},
+    },
+    "formatters": {
+        "text": {"format": "%(levelname)s %(name)s: %(message)s%(facts)s"},
+        "json": {"()": "portal.logs.Json"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["news", "carry"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
 }

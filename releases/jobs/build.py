@@ -27,6 +27,7 @@ from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
 from releases.jobs.rebase import take_over
 from releases.jobs.steps import skip, step
+from releases.jobs.telling import telling_of
 from releases.jobs.workbench import make_bench
 from releases.models import (
     Artifact,
@@ -68,10 +69,12 @@ def run_build(build_id: int) -> None:
 
 
 def _run(build: Build) -> None:
-    with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
+    with telling_of(build), LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
+        logger.info("Took up build %s", build)
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
         _end_in_time(build, outcome, Mask(secret_values(build.environment))(message), log)
+        logger.info("Build %s ended: %s", build, outcome.label)
 
 
 def _end_in_time(build: Build, outcome: Outcome, message: str, log: LogWriter) -> None:

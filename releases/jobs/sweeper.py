@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost
 from releases.jobs import doorbell, noticing, steps, workbench
+from releases.jobs.telling import telling_of
 from releases.models import (
     Application,
     Build,
@@ -152,13 +153,8 @@ class Sweeper:
         """Lease ran out: the containers go first, so that no twin runs beside a rebuild, then the row is closed."""
         closed = 0
         for build in Build.objects.lease_ran_out().select_related("application"):
-            with suppress(EngineError):
-                _remove_containers_of(build)
-            if build.mark_lost(LOST):
-                build.refresh_from_db()
-                steps.tell_the_end(build)
-                logger.warning("Build %s had lost its worker %s", build, build.worker)
-                closed += 1
+            with telling_of(build):
+                closed += _close_lost(build)
         return closed
 
     def _close_lost_preparations(self) -> int:
@@ -261,6 +257,17 @@ class Sweeper:
             logger.warning("Not all that runs could be stopped: %s", error)
         finally:
             connection.close()
+
+
+def _close_lost(build: Build) -> bool:
+    with suppress(EngineError):
+        _remove_containers_of(build)
+    if not build.mark_lost(LOST):
+        return False
+    build.refresh_from_db()
+    steps.tell_the_end(build)
+    logger.warning("Build %s had lost its worker %s", build, build.worker)
+    return True
 
 
 def _is_left_over(tag: str) -> bool:

@@ -16,6 +16,7 @@ from rq.job import Job
 
 from releases.errors import IllegalTransition, LeaseLost
 from releases.jobs import steps
+from releases.jobs.telling import telling_of
 from releases.models import Build, Outcome, State
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,16 @@ def close_killed_build(worker: str) -> None:
         build = Build.objects.leased().filter(worker=worker).first()
         if build is None:
             return
+        with telling_of(build):
+            _close(build)
+    except Error as error:
+        logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
+    finally:
+        connection.close()
+
+
+def _close(build: Build) -> None:
+    try:
         if build.state == State.CANCELLING:
             build.mark_ended(Outcome.CANCELLED, "Cancelled; its work-horse had been killed by then.")
         else:
@@ -62,7 +73,3 @@ def close_killed_build(worker: str) -> None:
         steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)
-    except Error as error:
-        logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
-    finally:
-        connection.close()

@@ -8,6 +8,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from releases.context import facts
+
 
 def show(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature of a handler
     """The handler of errors; a database that is away is not the portal's own fault and has its own words.
@@ -15,4 +17,4 @@ def show(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signa
     Neither page touches the request: whoever is signed in is a row of the database that may be away."""
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
-    return HttpResponse(render_to_string("500.html"), status=500)
+    return HttpResponse(render_to_string("500.html", {"request_id": facts().get("request_id", "")}), status=500)
