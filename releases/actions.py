@@ -29,6 +29,7 @@ from releases.models import (
     PreparationState,
     Preview,
     Ref,
+    in_line,
     move_to_front,
     rebasable,
     turn_of,
@@ -247,7 +248,7 @@ def resume_builds(*, by: Actor) -> None:
 
 
 def _ring_for_all() -> None:
-    for build in Build.objects.in_line():
+    for build in in_line():
         doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, uuid4())
     for preparation in Preparation.objects.filter(state=PreparationState.QUEUED):
         doorbell.ring("builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id)

@@ -249,9 +249,11 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
     if build.probe_policy == "off":
         skip(build, StepName.PROBE, "switched off for this application")
         return
-    with step(build, StepName.PROBE, log):
+    with step(build, StepName.PROBE, log) as row:
         try:
-            _keep_probe(build, probe(build.spec(), image, bench, stack=stacks.load(build.stack)))
+            result = probe(build.spec(), image, bench, stack=stacks.load(build.stack))
+            row.exit_code = result.exit_code
+            _keep_probe(build, result)
         except ProbeFailed as error:
             _keep_probe(build, error.result)
             raise

@@ -29,7 +29,7 @@ def step(build: Build, name: StepName, log: LogWriter) -> Iterator[Step]:
         _end(build, row, StepResult.STOPPED, started)
         raise
     except BaseException as error:
-        row.exit_code = getattr(error, "exit_code", row.exit_code)
+        row.exit_code = getattr(error, "exit_code", None)
         _end(build, row, StepResult.FAILED, started)
         raise
     _end(build, row, StepResult.SUCCEEDED, started)

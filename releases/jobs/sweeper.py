@@ -36,6 +36,7 @@ from releases.models import (
     PreviewState,
     State,
     Workshop,
+    in_line,
 )
 from releases.specs import ContainerInfo, Engine, EngineInfo
 from releases.storage import Blobs, LogWriter, preview_log_path, secret_values
@@ -186,7 +187,7 @@ class Sweeper:
     def _ring_for_builds(self) -> int:
         """As many bells as builds wait. A bell belongs to no build, so they are counted; one too many does no harm."""
         bells = doorbell.bells_for_builds()
-        late = list(Build.objects.in_line().filter(created_at__lt=Now() - RING_AGAIN_AFTER))
+        late = list(in_line().filter(created_at__lt=Now() - RING_AGAIN_AFTER))
         without = [build for build in late if str(build.job_id) not in bells]
         missing = without[: max(0, len(late) - len(bells))]
         return sum(doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, uuid4()) for build in missing)

@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='build',
             name='turn',
-            field=models.PositiveIntegerField(default=2000000, help_text='The place among those that wait: smaller is sooner, then the older.', verbose_name='turn'),
+            field=models.PositiveIntegerField(default=2000000, verbose_name='turn'),
         ),
         migrations.AddField(
             model_name='step',

@@ -9,7 +9,7 @@ from releases.models.image import Image
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
-from releases.models.queue import Pause, measures, move_to_front, next_build, turn_of
+from releases.models.queue import Pause, in_line, measures, move_to_front, next_build, priority_of, turn_of
 from releases.models.rebase import rebasable
 from releases.models.ref import Ref, RefKindChoices
 from releases.models.states import LEASED, TURNS, WORKING, Outcome, State
@@ -47,9 +47,11 @@ __all__ = [
     "StepResult",
     "Tally",
     "Workshop",
+    "in_line",
     "measures",
     "move_to_front",
     "next_build",
+    "priority_of",
     "rebasable",
     "turn_of",
 ]

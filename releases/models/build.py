@@ -8,7 +8,7 @@ that a worker that lost its lease writes nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
@@ -28,7 +28,7 @@ from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
-from releases.models.states import LEASED, NORMAL, TURNS, WORKING, Outcome, State
+from releases.models.states import LEASED, NORMAL, WORKING, Outcome, State
 from releases.models.tally import Tally
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
@@ -49,10 +49,6 @@ FROZEN = (
 class BuildQuerySet(models.QuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
         return self.filter(state=State.QUEUED)
-
-    def in_line(self) -> BuildQuerySet:
-        """Those that wait, as they are taken up."""
-        return self.queued().order_by("turn", "id")
 
     def leased(self) -> BuildQuerySet:
         return self.filter(state__in=LEASED)
@@ -133,9 +129,7 @@ class Build(models.Model):
         "self", models.PROTECT, null=True, blank=True, related_name="rebases", verbose_name=_("rebased from")
     )
     without_cache = models.BooleanField(_("without cache"), default=False)
-    turn = models.PositiveIntegerField(
-        _("turn"), default=NORMAL, help_text=_("The place among those that wait: smaller is sooner, then the older.")
-    )
+    turn = models.PositiveIntegerField(_("turn"), default=NORMAL)  # among those that wait: smaller is sooner
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
 
     # what was used, known when the work begins
@@ -264,11 +258,6 @@ class Build(models.Model):
         return self.outcome == Outcome.SUCCEEDED
 
     @property
-    def priority(self) -> str:
-        """`next` for one that a person moved to the front, else `high`, `normal` or `low`."""
-        return next((word for word, turn in TURNS.items() if turn == self.turn), "next")
-
-    @property
     def standing(self) -> str:
         """The one word for a badge: the outcome when it is over, the state until then."""
         return self.outcome or self.state
@@ -354,7 +343,8 @@ class Build(models.Model):
         """Write facts of the work (not the state) on a build that this attempt still owns."""
         with self.fenced():
             Build.objects.filter(pk=self.pk).update(**facts)
-        self._remember(facts)
+        for name, value in facts.items():
+            setattr(self, name, value)
 
     def mark_producing(self) -> None:
         self._move(to=State.PRODUCING, come_from=(State.CHECKING_OUT,))
@@ -432,10 +422,6 @@ class Build(models.Model):
         if now.attempt != self.attempt or now.is_finished:
             raise LeaseLost(f"Build {self} is no longer this worker's: it was finished by another hand.")
         raise IllegalTransition(f"Build {self} cannot become {to.value} while it is {now.state}.")
-
-    def _remember(self, facts: Mapping[str, Any]) -> None:
-        for name, value in facts.items():
-            setattr(self, name, value)
 
 
 def _lease() -> models.expressions.CombinedExpression:

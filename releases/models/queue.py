@@ -26,11 +26,21 @@ def turn_of(priority: str) -> int:
     return TURNS[priority]
 
 
+def in_line() -> models.QuerySet[Build]:
+    """Those that wait, as they are taken up."""
+    return Build.objects.queued().order_by("turn", "id")
+
+
+def priority_of(build: Build) -> str:
+    """`next` for one that a person moved to the front, else `high`, `normal` or `low`."""
+    return next((word for word, turn in TURNS.items() if turn == build.turn), "next")
+
+
 def next_build() -> Build | None:
     """The build that a worker who asks now takes up; None when none waits, or none may be begun."""
     if Pause.objects.current() is not None:
         return None
-    return Build.objects.in_line().select_related("application").first()
+    return in_line().select_related("application").first()
 
 
 def measures() -> dict[int, int]:
@@ -46,7 +56,7 @@ def measures() -> dict[int, int]:
 @transaction.atomic
 def move_to_front(build: Build, *, by: Actor) -> None:
     """Before all that wait now. Raises `IllegalTransition` for a build that waits no more."""
-    waiting = list(Build.objects.in_line().select_for_update())  # two hands at once get two turns, not one
+    waiting = list(in_line().select_for_update())  # two hands at once get two turns, not one
     now = next((other for other in waiting if other.pk == build.pk), None)
     if now is None:
         raise IllegalTransition(say("Build %(build)s waits no more: a worker has it, or it is over.", build=str(build)))

@@ -46,7 +46,7 @@ class ProbeFailed(BuildFailed):
             f"The image was made, but its probe failed: {result.message} "
             f"Look at the container's last lines in the log, or set the probe to “record”."
         )
-        self.result = result
+        self.result, self.exit_code = result, result.exit_code
 
 
 def boot(
@@ -85,7 +85,9 @@ def ask(engine: Engine, name: str, stack: Stack, path: str, *, started: float, s
         ended = engine.wait(name, seconds=0.05)
         if ended is not None:
             why = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.exit_code}"
-            return _silent(f"The container {why} before it answered", engine, name, stack, started)
+            return _silent(
+                f"The container {why} before it answered", engine, name, stack, started, exit_code=ended.exit_code
+            )
         try:
             answer = _get(engine.address(name, stack.port), path)
         except EngineUnavailable:
@@ -141,7 +143,9 @@ def _answered(
     )
 
 
-def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) -> ProbeResult:
+def _silent(
+    what: str, engine: Engine, name: str, stack: Stack, started: float, exit_code: int | None = None
+) -> ProbeResult:
     said = engine.output(name, limit=OUTPUT_LIMIT)
     why = missing_library(said, stack) or _last(said)
     return ProbeResult(
@@ -150,6 +154,7 @@ def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) 
         memory=0,
         body=_text(said.encode()),
         message=f"{what}: {why}"[:480],
+        exit_code=exit_code,
     )
 
 

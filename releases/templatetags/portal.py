@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 import portal as product
-from releases.models import Build, State
+from releases.models import Build, State, priority_of
 
 register = template.Library()
 
@@ -105,6 +105,9 @@ def seconds(value: float | str | None) -> str:
     if whole < 3600:
         return _joined(whole // 60, "min", whole % 60, "s")
     return _joined(whole // 3600, "h", whole % 3600 // 60, "min")
+
+
+register.filter("priority", priority_of)
 
 
 @register.filter

@@ -56,6 +56,8 @@ class Row:
     word: str
     """What the shape says, for those who do not see it."""
     detail: str
+    exit_code: int | None
+    """Of the container that did it; None where there is none to tell."""
     ran: bool
     seconds: float | None
     then: float | None
@@ -189,6 +191,7 @@ def _row(
         colour=colour,
         word=str(step.get_result_display()) if step else waits,
         detail=step.detail if step else "",
+        exit_code=step.exit_code if step else None,
         ran=ran,
         seconds=spans[name].seconds if ran else None,
         then=then.seconds if then else None,

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rq import Queue, Worker
 
-from releases.models import Build, Outcome, Pause, Workshop
+from releases.models import Build, Outcome, Pause, Workshop, priority_of
 from tests import factories
 from tests.pages.reading import body, see, words
 from tests.pages.workshop import away, busy, register, seen
@@ -282,7 +282,7 @@ def test_build_next_is_for_those_who_may_act(viewer: Client, redis: Any) -> None
     assert "Build next" not in see(viewer, second.get_absolute_url())
     assert viewer.post(f"{second.get_absolute_url()}first/").status_code == 403
     second.refresh_from_db()
-    assert second.priority == "normal"
+    assert priority_of(second) == "normal"
 
 
 def test_build_next_comes_too_late_for_one_that_is_at_work(manager: Client, redis: Any) -> None:
