@@ -90,7 +90,12 @@ def _records() -> None:
     offered = settings.PORTAL_HOME / "demo-offered"
     if settings.DEMO and not offered.exists() and "demo" in get_commands():
         say("Registering the demo application, fruit-shop.")
-        if subprocess.run([*MANAGE, "demo"], stdin=subprocess.DEVNULL, check=False).returncode == 0:
+        done = subprocess.run(
+            [*MANAGE, "demo"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+        )
+        for line in done.stdout.splitlines():
+            say(line)
+        if done.returncode == 0:
             offered.touch()
 
 
