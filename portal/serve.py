@@ -32,7 +32,8 @@ def serve(*, may_install: bool) -> int:
             say(f"Ended {left} processes that a killed portal had left behind.")
         places.check_port(settings.BIND, settings.PORT)
         missing = _workshop(may_install=may_install)
-        with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS) as supervisor:
+        as_json = settings.LOG_FORMAT == "json"
+        with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS, as_json=as_json) as supervisor:
             _stores(supervisor, may_install=may_install)
             _records()
             for service in _services():
@@ -117,7 +118,12 @@ def _records() -> None:
     offered = settings.PORTAL_HOME / "demo-offered"
     if settings.DEMO and not offered.exists() and "demo" in get_commands():
         say("Registering the demo application, fruit-shop.")
-        if subprocess.run([*MANAGE, "demo"], stdin=subprocess.DEVNULL, check=False).returncode == 0:
+        done = subprocess.run(
+            [*MANAGE, "demo"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+        )
+        for line in done.stdout.splitlines():
+            say(line)
+        if done.returncode == 0:
             offered.touch()
 
 
@@ -143,6 +149,8 @@ def _services() -> Iterator[Service]:
                 "--graceful-timeout",
                 "10",
                 "--no-control-socket",
+                "--logger-class",
+                "portal.weblog.WebLogger",
                 "--log-level",
                 "warning",
             ),

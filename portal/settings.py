@@ -214,6 +214,7 @@ INSTALLED_APPS = [
     "releases",
 ]
 MIDDLEWARE = [
+    "portal.requests.named",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -314,20 +315,34 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 
 
+# What machines ask for.
+METRICS_TOKEN = text("PORTAL_METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("PORTAL_METRICS_TOKEN must have at least 16 characters: make one, or unset it.")
+
+
 def is_news(record: logging.LogRecord) -> bool:
-    """Whoever asks /healthz gets its answer; the log needs no line for each time."""
-    return getattr(getattr(record, "request", None), "path", "") != "/healthz"
+    """Whoever asks how the portal is gets the answer; the log needs no line for each time."""
+    return getattr(getattr(record, "request", None), "path", "") not in ("/healthz", "/readyz")
 
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 if (LOG_LEVEL := text("PORTAL_LOG_LEVEL", "INFO").upper()) not in LOG_LEVELS:
     raise wrong("PORTAL_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", LOG_LEVEL)
+if (LOG_FORMAT := text("PORTAL_LOG_FORMAT", "text")) not in ("text", "json"):
+    raise wrong("PORTAL_LOG_FORMAT", "text or json", LOG_FORMAT)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
-    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}},
+    "filters": {
+        "news": {"()": "django.utils.log.CallbackFilter", "callback": is_news},
+        "carry": {"()": "releases.context.Carry"},
+    },
+    "formatters": {
+        "text": {"format": "%(levelname)s %(name)s: %(message)s%(facts)s"},
+        "json": {"()": "portal.logs.Json"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["news", "carry"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "ERROR"},  # it tells each count; Django's own log has what was refused

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TextIO
 
+from portal.logs import PROCESS, told
+
 MARK = "RELEASE_PORTAL_SUPERVISED"
 """The environment variable by which a process is known as ours; its value names whose."""
 LINE_LIMIT = 8192
@@ -72,10 +74,11 @@ class Child:
 class Supervisor:
     """Use as a context: leaving it stops everything, whatever the reason."""
 
-    def __init__(self, mark: str, *, drain_seconds: float, output: TextIO | None = None) -> None:
+    def __init__(self, mark: str, *, drain_seconds: float, output: TextIO | None = None, as_json: bool = False) -> None:
         self.mark = mark
         self.drain_seconds = drain_seconds
         self.output = output or sys.stdout
+        self.as_json = as_json
         self.children: list[Child] = []
         self.signals = 0
         self._selector = selectors.DefaultSelector()
@@ -151,7 +154,13 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         service = child.service
         child.started_at, child.due_at = time.monotonic(), 0.0
-        environment = {**os.environ, **service.environment, MARK: self.mark, "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ,
+            **service.environment,
+            MARK: self.mark,
+            PROCESS: service.name,
+            "PYTHONUNBUFFERED": "1",
+        }
         command = dying_with_us(service.command, service.stop_signal)
         if service.log is not None:
             with service.log.open("ab") as log:
@@ -217,7 +226,7 @@ class Supervisor:
 
     def _tell(self, name: str, line: str) -> None:
         try:
-            print(f"{name:<8} | {line}", file=self.output, flush=True)
+            print(told(name, line, as_json=self.as_json), file=self.output, flush=True)
         except OSError:
             return  # the terminal is gone; the work goes on
 

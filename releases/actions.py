@@ -28,10 +28,15 @@ from releases.models import (
     Comparison,
     Event,
     Move,
+    Pause,
     Preparation,
+    PreparationState,
     Preview,
     Ref,
+    in_line,
+    move_to_front,
     rebasable,
+    turn_of,
 )
 from releases.models.rule import written
 from releases.specs import Anew
@@ -181,14 +186,17 @@ def request_build(
     by: Actor,
     retry_of: Build | None = None,
     without_cache: bool = False,
+    priority: str = "normal",
 ) -> Build:
     """Ask for a release of a ref that a person saw (its commit is frozen now) or typed (resolved at checkout).
 
-    `without_cache` resolves the requirements and makes the environment anew, whatever is kept.
+    `without_cache` resolves the requirements and makes the environment anew, whatever is kept. `priority` is high,
+    normal or low.
 
     Raises `AlreadyUnderWay` when the same commit is being built, `InvalidInput` for a ref that cannot be one.
     """
-    return _request(application, _frozen_ref(ref), by=by, retry_of=retry_of, without_cache=without_cache)
+    turn = turn_of(priority)
+    return _request(application, _frozen_ref(ref), by=by, retry_of=retry_of, without_cache=without_cache, turn=turn)
 
 
 def rebuild(build: Build, *, by: Actor, without_cache: bool = False) -> Build:
@@ -251,6 +259,47 @@ def cancel_build(build: Build, *, by: Actor) -> Build:
     except IllegalTransition as error:
         raise InvalidInput(error.message) from error
     return build
+
+
+def build_next(build: Build, *, by: Actor) -> Build:
+    """Put a build that waits before all others. Raises `InvalidInput` when it waits no more."""
+    try:
+        move_to_front(build, by=by)
+    except IllegalTransition as error:
+        raise InvalidInput(error.message) from error
+    return build
+
+
+def pause_builds(why: str, *, by: Actor) -> Pause:
+    """From now on nothing new is begun: what is asked for waits, what runs is finished. Raises `InvalidInput`."""
+    why = " ".join(why.split())
+    if not why or len(why) > 200 or not _fits_the_database(why):
+        raise InvalidInput(say("Say in 1 to 200 characters why nothing new is begun."), field="why")
+    try:
+        with transaction.atomic():
+            return Pause.objects.begin(why, by=by)
+    except IntegrityError as error:
+        raise InvalidInput(say("Builds are paused already: end that pause first."), field="why") from error
+
+
+@transaction.atomic
+def resume_builds(*, by: Actor) -> None:
+    """End the pause and ring for everything that waits. Raises `InvalidInput` when there is none."""
+    pause = Pause.objects.current()
+    try:
+        if pause is None:
+            raise IllegalTransition(say("There is no pause to end: builds are taken."))
+        pause.end(by=by)
+    except IllegalTransition as error:
+        raise InvalidInput(error.message) from error
+    transaction.on_commit(_ring_for_all)
+
+
+def _ring_for_all() -> None:
+    for build in in_line():
+        doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, uuid4())
+    for preparation in Preparation.objects.filter(state=PreparationState.QUEUED):
+        doorbell.ring("builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id)
 
 
 @transaction.atomic
@@ -353,9 +402,7 @@ def _request(application: Application, same: Mapping[str, Any], *, by: Actor, **
     try:
         with transaction.atomic():
             build = Build.objects.request(application, by=by, **frozen)
-            transaction.on_commit(
-                partial(doorbell.ring, "builds", "releases.jobs.build.run_build", build.pk, build.job_id)
-            )
+            transaction.on_commit(partial(doorbell.ring, "builds", doorbell.NEXT_BUILD, build.pk, build.job_id))
     except IntegrityError as error:
         raise _already_building(application, frozen) from error
     return build

@@ -65,6 +65,9 @@ def _plain(fact: object) -> Fact:
 class PortalError(Exception):
     """The root of everything that the portal raises on purpose; `str()` of it may be shown to a person."""
 
+    exit_code: int | None = None
+    """What the container ended with that did the work, where one did."""
+
     @property
     def message(self) -> str:
         """The sentence for a person; a `Sentence` where it was made by `say`."""

@@ -36,11 +36,12 @@ _next = count(1)
 
 
 def user(role: str = "release managers", username: str = "", **fields: Any) -> User:
-    """A person in one of the two groups; `role=""` is in none."""
+    """A person in one of the groups; `role=""` is in none."""
     person = User.objects.create_user(username or f"person{next(_next)}", password=PASSWORD, **fields)
     if role:
         if not Group.objects.filter(name=role).exists():  # a test with real transactions has emptied all tables
             import_module("releases.migrations.0002_promises").make_groups(apps, None)
+            import_module("releases.migrations.0011_operators").make_group(apps, None)
         person.groups.add(Group.objects.get(name=role))
     return person
 
@@ -110,10 +111,10 @@ def queued_build(
     return Build.objects.request(app, by=by, **{**given, **frozen})
 
 
-def running_build(app: Application | None = None, **frozen: Any) -> Build:
+def running_build(app: Application | None = None, *, worker: str = "forge-1", **frozen: Any) -> Build:
     """A build that a worker is producing."""
     build = queued_build(app, **frozen)
-    assert build.take_up(worker="forge-1")
+    assert build.take_up(worker=worker)
     build.mark_producing()
     return build
 

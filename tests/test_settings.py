@@ -149,6 +149,7 @@ def test_settings_manage_shows_a_sentence_and_no_traceback(tmp_path: Path) -> No
     ("name", "value", "sentence"),
     [
         ("PORTAL_LOG_LEVEL", "FOO", "must be DEBUG, INFO, WARNING or ERROR, but is “FOO”"),
+        ("PORTAL_LOG_FORMAT", "xml", "must be text or json, but is “xml”"),
         ("PORTAL_INSTANCE", "My_Portal", "must be 1 to 32 lower-case letters and digits, but is “My_Portal”"),
         ("PORTAL_GIT_PROTOCOLS", "ssh,htps", "must be a list of https, ssh, http, git and file, but is “ssh,htps”"),
         ("PORTAL_HTTPS", "yes", "must be 0 or 1, but is “yes”"),

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from django.conf import settings
+
+from portal.logs import told
 from releases.errors import PortalError
 
 
@@ -18,4 +21,4 @@ class SetupFailed(PortalError):
 def say(sentence: str) -> None:
     """Tell the terminal; that it is gone is no reason to stop half-way."""
     with suppress(OSError):
-        print(sentence, flush=True)
+        print(told("portal", sentence, as_json=True) if settings.LOG_FORMAT == "json" else sentence, flush=True)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from releases.admin.columns import computed, link, megabytes, names_of_environment, said, short
 from releases.admin.rules import History
-from releases.models import Comparison, Event, Link, Preparation, Preview, Workshop
+from releases.models import Comparison, Event, Link, Pause, Preparation, Preview, Tally, Workshop
 
 
 @admin.register(Preview)
@@ -102,3 +102,17 @@ class WorkshopAdmin(History):
         "repairs",
         "seen_at",
     )
+
+
+@admin.register(Pause)
+class PauseAdmin(History):
+    list_display = ("why", "begun_at", "begun_by_name", "ended_at")
+    search_fields = ("why", "begun_by_name")
+    date_hierarchy = "begun_at"
+
+
+@admin.register(Tally)
+class TallyAdmin(History):
+    list_display = ("noun", "label", "bucket", "count", "seconds")
+    list_filter = ("noun", "label")
+    search_fields = ("label",)

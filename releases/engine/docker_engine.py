@@ -64,6 +64,8 @@ class DockerEngine(Images):
             storage_driver=facts["Driver"],
             root=facts["DockerRootDir"],
             image_store=self._image_store,
+            images=int(facts.get("Images", 0)),
+            containers=int(facts.get("ContainersRunning", 0)),
         )
 
     def image(self, reference: str) -> ImageInfo | None:

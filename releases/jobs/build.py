@@ -31,6 +31,7 @@ from releases.jobs.images import package_of
 from releases.jobs.lease import Lease
 from releases.jobs.rebase import take_over
 from releases.jobs.steps import skip, step
+from releases.jobs.telling import telling_of
 from releases.jobs.workbench import make_bench
 from releases.models import (
     Artifact,
@@ -43,6 +44,7 @@ from releases.models import (
     Ref,
     State,
     StepName,
+    next_build,
 )
 from releases.pipeline.bench import Bench
 from releases.pipeline.checkout import check_out
@@ -57,16 +59,29 @@ from releases.storage import LogWriter, Mask, log_path, secret_values
 logger = logging.getLogger(__name__)
 
 
+def run_next(_rung_for: int) -> None:
+    """The job: what a worker does that was rung for. Which build it takes up is the line's say, not the ring's."""
+    while (build := next_build()) is not None:
+        if build.take_up(worker=_worker_name()):
+            _run(build)
+            return
+
+
 def run_build(build_id: int) -> None:
-    """The job. A row that is not queued any more is somebody else's: nothing is done."""
+    """This very build, whatever waits before it. A row that is not queued any more is somebody else's."""
     build = Build.objects.select_related("application").get(pk=build_id)
-    if not build.take_up(worker=_worker_name()):
-        return
-    with LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
+    if build.take_up(worker=_worker_name()):
+        _run(build)
+
+
+def _run(build: Build) -> None:
+    with telling_of(build), LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
+        logger.info("Took up build %s", build)
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
             explain(build, outcome, log)
         _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
+        logger.info("Build %s ended: %s", build, Outcome(outcome).name.lower())
     if outcome == Outcome.SUCCEEDED:  # nobody waits for it any more
         compare_with_last_good(build)
 
@@ -263,9 +278,11 @@ def _probe(build: Build, image: BuiltImage, bench: Bench, log: LogWriter) -> Non
     if build.probe_policy == "off":
         skip(build, StepName.PROBE, say("switched off for this application"))
         return
-    with step(build, StepName.PROBE, log):
+    with step(build, StepName.PROBE, log) as row:
         try:
-            _keep_probe(build, probe(build.spec(), image, bench, stack=stacks.load(build.stack)))
+            result = probe(build.spec(), image, bench, stack=stacks.load(build.stack))
+            row.exit_code = result.exit_code
+            _keep_probe(build, result)
         except ProbeFailed as error:
             _keep_probe(build, error.result)
             raise

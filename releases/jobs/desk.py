@@ -11,10 +11,12 @@ from typing import cast
 from django.conf import settings
 from django.db import Error, connection
 
+from releases.context import about, carried
 from releases.errors import BuildFailed, IllegalTransition, PortalError, StackError, joined, say
 from releases.jobs import refs, workbench
 from releases.jobs.images import image_of
-from releases.models import Application, Preparation, Preview, PreviewState
+from releases.jobs.telling import job_id, telling_of
+from releases.models import Application, Pause, Preparation, Preview, PreviewState
 from releases.pipeline import probe
 from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
@@ -29,6 +31,11 @@ logger = logging.getLogger(__name__)
 def refresh_refs(application_id: int) -> None:
     """Read the refs of an application's repository; what went wrong stands on the application's page."""
     application = Application.objects.get(pk=application_id)
+    with about(application=application.name, job=job_id()):
+        _refresh(application)
+
+
+def _refresh(application: Application) -> None:
     try:
         refs.read(application)
     except PortalError as error:
@@ -43,6 +50,11 @@ def start_preview(preview_id: int) -> None:
     preview = Preview.objects.select_related("build__application", "build__image").get(pk=preview_id)
     if preview.state != PreviewState.ASKED:  # a job that came twice must not boot a running preview anew
         return
+    with about(preview=preview.pk), telling_of(preview.build):
+        _start(preview)
+
+
+def _start(preview: Preview) -> None:
     hide = Mask(secret_values(preview.environment))
     try:
         bench = workbench.make_bench(output=logger.info, stop=_StillWanted(preview.pk))
@@ -100,8 +112,13 @@ def _fail(preview: Preview, message: str) -> None:
 def prepare_stack(preparation_id: int) -> None:
     """Make the images of a stack, with every line in the preparation's log."""
     preparation = Preparation.objects.get(pk=preparation_id)
-    if not preparation.take_up():
+    if Pause.objects.current() is not None or not preparation.take_up():
         return
+    with about(preparation=preparation.pk, stack=preparation.stack, job=job_id()):
+        _prepare(preparation)
+
+
+def _prepare(preparation: Preparation) -> None:
     with LogWriter(preparation_log_path(preparation.pk)) as log:
         try:
             with _renewing(preparation):
@@ -176,7 +193,7 @@ def _renewing(preparation: Preparation) -> Iterator[None]:
         finally:
             connection.close()
 
-    thread = threading.Thread(target=hold, name=f"lease of {preparation}", daemon=True)
+    thread = threading.Thread(target=carried(hold), name=f"lease of {preparation}", daemon=True)
     thread.start()
     try:
         yield

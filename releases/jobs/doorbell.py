@@ -17,6 +17,7 @@ from rq import Worker
 logger = logging.getLogger(__name__)
 
 QueueName = Literal["builds", "desk"]
+NEXT_BUILD = "releases.jobs.build.run_next"
 BACKSTOP_SECONDS = 7 * 3600
 """RQ's own time-out, longer than any limit that can be set: the limits of a build are kept by our own clock."""
 
@@ -45,6 +46,11 @@ def is_waiting(queue: QueueName, job_id: UUID) -> bool:
         return job.get_position() is not None
     just_now = datetime.now(UTC) - timedelta(seconds=20)
     return bool(job.is_started and job.started_at and job.started_at.replace(tzinfo=UTC) > just_now)
+
+
+def bells_for_builds() -> set[str]:
+    """The ids of the jobs that will each make a worker look for the next build. Raises `RedisError`."""
+    return {job.id for job in django_rq.get_queue("builds").jobs if job.func_name == NEXT_BUILD}
 
 
 def answers() -> bool:

@@ -28,8 +28,10 @@ def environment_of(build: Build, commit: str, images: StackImages, bench: Bench,
         found = None if build.without_cache else Environment.objects.for_inputs(build, inputs)
         if found is not None and _is_intact(found, bench):
             return _reuse(build, found, log)
-        with step(build, StepName.PRODUCE, log):
-            return _make(build, commit, inputs, images, bench)
+        with step(build, StepName.PRODUCE, log) as row:
+            made = _make(build, commit, inputs, images, bench)
+            row.exit_code = 0  # another one is a failure
+            return made
 
 
 def _inputs(build: Build, commit: str, bench: Bench) -> str:

@@ -14,6 +14,7 @@ from types import TracebackType
 from django.conf import settings
 from django.db import Error, connection
 
+from releases.context import carried
 from releases.errors import BuildCancelled, BuildTimedOut, LeaseLost, say
 from releases.models import Build, State
 
@@ -36,7 +37,7 @@ class Lease:
         self._lost = threading.Event()
         self._seconds = 0
         self._deadline: float | None = None
-        self._thread = threading.Thread(target=self._hold, name=f"lease of {build}", daemon=True)
+        self._thread = threading.Thread(target=carried(self._hold), name=f"lease of {build}", daemon=True)
 
     def start_clock(self, seconds: int) -> None:
         """From now on the build has this much time."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from django.utils import timezone
 
 from releases.errors import BuildCancelled, LeaseLost
-from releases.models import Build, State, Step, StepName, StepResult
+from releases.models import Build, State, Step, StepName, StepResult, Tally
 from releases.sentences import columns
 from releases.storage import LogWriter, log_path
 
@@ -29,7 +29,8 @@ def step(build: Build, name: StepName, log: LogWriter) -> Iterator[Step]:
     except BuildCancelled:
         _end(build, row, StepResult.STOPPED, started)
         raise
-    except BaseException:
+    except BaseException as error:
+        row.exit_code = getattr(error, "exit_code", None)
         _end(build, row, StepResult.FAILED, started)
         raise
     _end(build, row, StepResult.SUCCEEDED, started)
@@ -63,3 +64,4 @@ def _end(build: Build, row: Step, result: StepResult, started: float) -> None:
         cancelled = Build.objects.filter(pk=build.pk, state=State.CANCELLING).exists()
         row.result = StepResult.STOPPED if cancelled and result == StepResult.FAILED else result
         row.save()
+        Tally.objects.add("step", row.name, row.seconds)

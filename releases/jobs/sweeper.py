@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -25,21 +24,24 @@ from redis.exceptions import RedisError
 
 from releases.audit import checkpoints, scrub
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
-from releases.jobs import doorbell, refs, steps, workbench
+from releases.jobs import doorbell, noticing, refs, steps, workbench
+from releases.jobs.telling import telling_of
 from releases.models import (
     Application,
     Build,
     Comparison,
     Image,
     Outcome,
+    Pause,
     Preparation,
     PreparationState,
     Preview,
     PreviewState,
     State,
     Workshop,
+    in_line,
 )
-from releases.specs import ContainerInfo, Engine
+from releases.specs import ContainerInfo, Engine, EngineInfo
 from releases.storage import Blobs, LogWriter, preview_log_path, secret_values
 
 logger = logging.getLogger(__name__)
@@ -79,30 +81,42 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Every 15 s. Says how much was repaired."""
-        repaired = self._close_lost_builds() + self._close_lost_preparations() + self._ring_again()
-        info, problem = "", ""
+        began = time.monotonic()
+        mended = Counter(
+            builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
+        )
+        info, problem, seen = "", "", None
         try:
             engine = workbench.connect()
             seen = engine.info()
             info = f"Docker {seen.version}, {seen.storage_driver}"
-            repaired += self._fail_dead_previews(engine)
-            repaired += self._remove_containers(engine) + self._remove_images(engine)
+            mended["previews"] = self._fail_dead_previews(engine)
+            mended["containers"] = self._remove_containers(engine)
+            mended["images"] = self._remove_images(engine)
         except EngineError as error:
             problem = error.message
         blobs = Blobs(settings.BLOBS_DIR)
-        repaired += blobs.sweep_temporary(TEMPORARY_SECONDS)
+        mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS)
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
-        free, total = _disk(settings.PORTAL_HOME)
+        self._report(info, problem, seen, +mended, began)
+        return mended.total()
+
+    def _report(self, info: str, problem: str, seen: EngineInfo | None, mended: Counter[str], began: float) -> None:
+        places = noticing.places(seen)
+        home = places[0] if places else {"free": None, "total": None}
         Workshop.objects.report(
             engine_answers=not problem,
             engine=info,
             engine_problem=problem,
-            disk_free=free,
-            disk_total=total,
-            repaired=repaired,
+            disk_free=home["free"],
+            disk_total=home["total"],
+            repaired=mended.total(),
+            places=places,
+            holds=noticing.holds(seen),
+            round_seconds=time.monotonic() - began,
+            **({"mended": dict(mended)} if mended else {}),
         )
-        return repaired
 
     def _checkpoint(self) -> None:
         """Every five minutes: sign how far the audit trail went, outside the database and in the portal's own log."""
@@ -169,13 +183,8 @@ class Sweeper:
         """Lease ran out: the containers go first, so that no twin runs beside a rebuild, then the row is closed."""
         closed = 0
         for build in Build.objects.lease_ran_out().select_related("application"):
-            with suppress(EngineError):
-                _remove_containers_of(build)
-            if build.mark_lost(LOST):
-                build.refresh_from_db()
-                steps.tell_the_end(build)
-                logger.warning("Build %s had lost its worker %s", build, build.worker)
-                closed += 1
+            with telling_of(build):
+                closed += _close_lost(build)
         return closed
 
     def _close_lost_preparations(self) -> int:
@@ -191,14 +200,8 @@ class Sweeper:
         rung = 0
         early = Now() - RING_AGAIN_AFTER
         try:
-            for build in Build.objects.queued().filter(created_at__lt=early):
-                if not doorbell.is_waiting("builds", build.job_id):
-                    rung += doorbell.ring("builds", "releases.jobs.build.run_build", build.pk, build.job_id)
-            for preparation in Preparation.objects.filter(state=PreparationState.QUEUED, created_at__lt=early):
-                if not doorbell.is_waiting("builds", preparation.job_id):
-                    rung += doorbell.ring(
-                        "builds", "releases.jobs.desk.prepare_stack", preparation.pk, preparation.job_id
-                    )
+            if Pause.objects.current() is None:
+                rung += self._ring_for_builds() + self._ring_for_preparations()
             for preview in Preview.objects.filter(state=PreviewState.ASKED, created_at__lt=early):
                 if not doorbell.is_waiting("desk", preview.job_id):
                     rung += doorbell.ring("desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
@@ -212,6 +215,22 @@ class Sweeper:
         except RedisError as error:
             logger.warning("Redis does not answer: %s", error)
         return rung
+
+    def _ring_for_builds(self) -> int:
+        """As many bells as builds wait. A bell belongs to no build, so they are counted; one too many does no harm."""
+        bells = doorbell.bells_for_builds()
+        late = list(in_line().filter(created_at__lt=Now() - RING_AGAIN_AFTER))
+        without = [build for build in late if str(build.job_id) not in bells]
+        missing = without[: max(0, len(late) - len(bells))]
+        return sum(doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, uuid4()) for build in missing)
+
+    def _ring_for_preparations(self) -> int:
+        queued = Preparation.objects.filter(state=PreparationState.QUEUED, created_at__lt=Now() - RING_AGAIN_AFTER)
+        return sum(
+            doorbell.ring("builds", "releases.jobs.desk.prepare_stack", one.pk, one.job_id)
+            for one in queued
+            if not doorbell.is_waiting("builds", one.job_id)
+        )
 
     def _fail_dead_previews(self, engine: Engine) -> int:
         """Previews whose container ended by itself, or went with the engine: nobody shall be sent to a dead address."""
@@ -273,6 +292,17 @@ class Sweeper:
             connection.close()
 
 
+def _close_lost(build: Build) -> bool:
+    with suppress(EngineError):
+        _remove_containers_of(build)
+    if not build.mark_lost(LOST):
+        return False
+    build.refresh_from_db()
+    steps.tell_the_end(build)
+    logger.warning("Build %s had lost its worker %s", build, build.worker)
+    return True
+
+
 def _is_left_over(tag: str) -> bool:
     """Whether no build of ours has or may still get this tag (`…/application:ref-number`)."""
     name, _, version = tag.partition("/")[2].partition(":")
@@ -315,11 +345,3 @@ def _is_wanted(container: ContainerInfo) -> bool:
 def _waiting_for_refs() -> list[Application]:
     late = Now() - timedelta(seconds=120)
     return list(Application.objects.with_refs_being_read().filter(refs_asked_at__lt=late))
-
-
-def _disk(folder: Path) -> tuple[int | None, int | None]:
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError:
-        return None, None
-    return usage.free, usage.total

@@ -16,11 +16,10 @@ from rq.job import Job
 
 from releases.errors import IllegalTransition, LeaseLost, say
 from releases.jobs import steps
+from releases.jobs.telling import telling_of
 from releases.models import Build, Outcome, State
 
 logger = logging.getLogger(__name__)
-
-RUN_BUILD = "releases.jobs.build.run_build"
 
 
 class PortalWorker(Worker):
@@ -31,7 +30,7 @@ class PortalWorker(Worker):
             worker_ttl=30,
             job_monitoring_interval=5,
             maintenance_interval=10,
-            work_horse_killed_handler=close_killed_build,
+            work_horse_killed_handler=lambda _job, *_facts: close_killed_build(str(self.name)),
         )
         super().__init__(queues, **options)
         if len(self.queues) != 1:
@@ -45,14 +44,24 @@ class PortalWorker(Worker):
             logger.warning("Redis does not take the heartbeat of this worker: %s", error)
 
 
-def close_killed_build(job: Job, *_facts: Any) -> None:
-    """The work-horse was killed from outside (the kernel's memory killer, a person): no `finally` of it ran."""
-    if job.func_name != RUN_BUILD:
-        return
+def close_killed_build(worker: str) -> None:
+    """The work-horse was killed from outside (the kernel's memory killer, a person): no `finally` of it ran.
+
+    A worker has one build at a time, and its name is like no other's."""
     try:
-        build = Build.objects.leased().filter(pk=job.args[0], job_id=job.id).first()
+        build = Build.objects.leased().filter(worker=worker).first()
         if build is None:
             return
+        with telling_of(build):
+            _close(build)
+    except Error as error:
+        logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
+    finally:
+        connection.close()
+
+
+def _close(build: Build) -> None:
+    try:
         if build.state == State.CANCELLING:
             build.mark_ended(Outcome.CANCELLED, say("Cancelled; its work-horse had been killed by then."))
         else:
@@ -66,7 +75,3 @@ def close_killed_build(job: Job, *_facts: Any) -> None:
         steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)
-    except Error as error:
-        logger.warning("A killed build is left to the sweeper, for the database does not answer: %s", error)
-    finally:
-        connection.close()

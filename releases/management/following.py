@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from releases import actions
 from releases.jobs import doorbell
 from releases.management.plain import FAILED, INTERRUPTED, PlainCommand
-from releases.models import Application, Artifact, Build, Preparation, State
+from releases.models import Application, Artifact, Build, Pause, Preparation, State
 from releases.specs import Crossing
 from releases.storage import Blobs, BuildLog, log_path
 from releases.storage.log import STEP_MARK
@@ -65,6 +65,9 @@ class FollowingCommand(PlainCommand):
             self.tell(f"== {text.removeprefix(STEP_MARK)} ==" if text.startswith(STEP_MARK) else text)
 
     def _tell_if_nobody_works(self, work: Build | Preparation) -> None:
+        if (pause := Pause.objects.current()) is not None:
+            self.tell(f"{work} is queued, and no new builds are taken: {pause.why} Waiting …")
+            return
         try:
             working = doorbell.workers("builds")
         except RedisError:

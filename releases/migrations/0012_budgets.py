@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('releases', '0009_refs_that_tell'),
+        ('releases', '0011_operators'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

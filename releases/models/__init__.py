@@ -13,14 +13,19 @@ from releases.models.move import Move
 from releases.models.package import Package
 from releases.models.preparation import AnewChoices, Preparation, PreparationState
 from releases.models.preview import Preview, PreviewState
+from releases.models.queue import Pause, in_line, measures, move_to_front, next_build, priority_of, turn_of
 from releases.models.rebase import rebasable
 from releases.models.ref import Ref, RefKindChoices, SignatureChoices
-from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.models.states import LEASED, TURNS, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
+from releases.models.tally import BOUNDS, NO_TIME, Tally
 from releases.models.workshop import Workshop
 
 __all__ = [
+    "BOUNDS",
     "LEASED",
+    "NO_TIME",
+    "TURNS",
     "WORKING",
     "Actor",
     "AnewChoices",
@@ -36,6 +41,7 @@ __all__ = [
     "Move",
     "Outcome",
     "Package",
+    "Pause",
     "Preparation",
     "PreparationState",
     "Preview",
@@ -48,8 +54,15 @@ __all__ = [
     "Step",
     "StepName",
     "StepResult",
+    "Tally",
     "Workshop",
     "builds_to_compare",
+    "in_line",
     "last_good",
+    "measures",
+    "move_to_front",
+    "next_build",
+    "priority_of",
     "rebasable",
+    "turn_of",
 ]

@@ -8,7 +8,7 @@ that a worker that lost its lease writes nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
@@ -29,7 +29,8 @@ from releases.models.checks import known
 from releases.models.event import Actor, Event
 from releases.models.image import Image
 from releases.models.ref import RefKindChoices
-from releases.models.states import LEASED, WORKING, Outcome, State
+from releases.models.states import LEASED, NORMAL, WORKING, Outcome, State
+from releases.models.tally import Tally
 from releases.sentences import columns
 from releases.specs import BuildSpec, Layout, Limits, ProbePolicy
 
@@ -127,6 +128,7 @@ class Build(BudgetsOfBuild):
     )
     without_cache = models.BooleanField(_("without cache"), default=False)
     rule = models.CharField(_("asked by the rule"), max_length=200, blank=True)
+    turn = models.PositiveIntegerField(_("turn"), default=NORMAL)  # among those that wait: smaller is sooner
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
 
     # what was used, known when the work begins
@@ -184,6 +186,7 @@ class Build(BudgetsOfBuild):
             models.Index(fields=["application", "-number"], name="build_of_application"),
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
             models.Index(fields=["commit"], name="build_by_commit"),
+            models.Index(fields=["worker", "id"], condition=Q(state="finished"), name="build_of_worker"),
         ]
         constraints = [
             known("build", "state", State),
@@ -344,7 +347,8 @@ class Build(BudgetsOfBuild):
         """Write facts of the work (not the state) on a build that this attempt still owns."""
         with self.fenced():
             Build.objects.filter(pk=self.pk).update(**facts)
-        self._remember(facts)
+        for name, value in facts.items():
+            setattr(self, name, value)
 
     def mark_producing(self) -> None:
         self._move(to=State.PRODUCING, come_from=(State.CHECKING_OUT,))
@@ -417,7 +421,8 @@ class Build(BudgetsOfBuild):
             Event.objects.record(
                 "build.finished", by=by, build=self, data={"outcome": outcome.value, "message": facts["message"]}
             )
-        self.refresh_from_db()
+            self.refresh_from_db()
+            Tally.objects.add("build", outcome.value, self.seconds)
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
@@ -431,10 +436,6 @@ class Build(BudgetsOfBuild):
         raise IllegalTransition(
             say("Build %(build)s cannot become %(to)s while it is %(state)s.", build=self, to=to.value, state=now.state)
         )
-
-    def _remember(self, facts: Mapping[str, Any]) -> None:
-        for name, value in facts.items():
-            setattr(self, name, value)
 
 
 def _lease() -> models.expressions.CombinedExpression:

@@ -36,3 +36,8 @@ WORKING = (State.CHECKING_OUT, State.PRODUCING, State.PACKAGING, State.PROBING)
 """A worker is at it and nobody has asked for its end."""
 LEASED = (*WORKING, State.CANCELLING)
 """A worker holds a lease."""
+
+NORMAL = 2_000_000
+TURNS = {"high": 1_000_000, "normal": NORMAL, "low": 3_000_000}
+"""The priorities that a build may be asked for with: who has the smaller turn is taken up sooner. What a person moved
+to the front has a turn before these."""

@@ -39,6 +39,12 @@ class Step(models.Model):
         blank=True,
         help_text=_("By the worker's monotonic clock, which no clock change moves."),
     )
+    exit_code = models.PositiveSmallIntegerField(
+        _("exit code"),
+        null=True,
+        blank=True,
+        help_text=_("Of the container that did the step; none for a step without one, or one that was stopped."),
+    )
     detail = models.CharField(_("detail"), max_length=300, blank=True)
     detail_said = models.JSONField(null=True, blank=True, editable=False)
 

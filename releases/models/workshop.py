@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -23,8 +24,9 @@ class WorkshopQuerySet(models.QuerySet["Workshop"]):
         disk_free: int | None,
         disk_total: int | None,
         repaired: int,
+        **noticed: Any,
     ) -> None:
-        """Write what was just seen. Sizes in bytes."""
+        """Write what was just seen: sizes in bytes; `noticed` are the other fields."""
         self.update_or_create(
             pk=1,
             defaults={
@@ -34,10 +36,11 @@ class WorkshopQuerySet(models.QuerySet["Workshop"]):
                 "disk_free": disk_free,
                 "disk_total": disk_total,
                 "seen_at": Now(),
+                **noticed,
             },
         )
         if repaired:
-            self.filter(pk=1).update(repairs=models.F("repairs") + repaired)
+            self.filter(pk=1).update(repairs=models.F("repairs") + repaired, mended_at=Now())
 
     def seen(self) -> Workshop | None:
         return self.filter(pk=1).first()
@@ -55,6 +58,20 @@ class Workshop(models.Model):
     seen_at = models.DateTimeField(_("seen"))
     repairs = models.PositiveBigIntegerField(
         _("repairs"), default=0, help_text=_("How often the sweeper closed, rang again or removed something.")
+    )
+    mended = models.JSONField(
+        _("what was mended last"),
+        default=dict,
+        blank=True,
+        help_text=_("How many of what, in the last round with any."),
+    )
+    mended_at = models.DateTimeField(_("mended last"), null=True, blank=True)
+    round_seconds = models.FloatField(_("seconds of the last round"), null=True, blank=True)
+    places = models.JSONField(
+        _("places"), default=list, blank=True, help_text=_("Each disk in use: what lies there, free bytes, all bytes.")
+    )
+    holds = models.JSONField(
+        _("what is kept"), default=dict, blank=True, help_text=_("How many images the engine has, and the like.")
     )
 
     objects = WorkshopQuerySet.as_manager()

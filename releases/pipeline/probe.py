@@ -49,7 +49,7 @@ class ProbeFailed(BuildFailed):
                 answer=result.message,
             )
         )
-        self.result = result
+        self.result, self.exit_code = result, result.exit_code
 
 
 def boot(
@@ -87,7 +87,7 @@ def ask(engine: Engine, name: str, stack: Stack, path: str, *, started: float, s
         stop.check()
         ended = engine.wait(name, seconds=0.05)
         if ended is not None:
-            return _silent(_end_of(ended), engine, name, stack, started)
+            return _silent(_end_of(ended), engine, name, stack, started, exit_code=ended.exit_code)
         try:
             answer = _get(engine.address(name, stack.port), path)
         except EngineUnavailable:
@@ -157,7 +157,9 @@ def _answered(
     )
 
 
-def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) -> ProbeResult:
+def _silent(
+    what: str, engine: Engine, name: str, stack: Stack, started: float, exit_code: int | None = None
+) -> ProbeResult:
     said = engine.output(name, limit=OUTPUT_LIMIT)
     sentence = say("%(what)s: %(why)s", what=what, why=missing_library(said, stack) or _last(said))
     return ProbeResult(
@@ -165,6 +167,7 @@ def _silent(what: str, engine: Engine, name: str, stack: Stack, started: float) 
         seconds=time.monotonic() - started,
         memory=0,
         body=_text(said.encode()),
+        exit_code=exit_code,
         message=sentence if len(sentence) <= 480 else sentence[:480],
     )
 

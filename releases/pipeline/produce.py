@@ -122,7 +122,9 @@ def _run(
     counters = _counters(bench, name)
     hit = _limits_hit(status, counters)
     if status.exit_code != 0:
-        raise _failure(spec, status, last_lines, hit)
+        failure = _failure(spec, status, last_lines, hit)
+        failure.exit_code = status.exit_code
+        raise failure
     for limit in hit:
         bench.output(f"Warning: the limit of {limit} was hit during this build; what was made may lack optional parts")
     return tuple(hit), memory.peak

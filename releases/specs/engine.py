@@ -15,6 +15,9 @@ class EngineInfo:
     root: str
     image_store: str = ""
     """`containerd` where the engine keeps its images there; there, an image's id is the digest of its manifest."""
+    images: int = 0
+    containers: int = 0
+    """How many run, whoever started them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,8 @@ class ProbeResult:
     body: str
     """The first 2,000 characters of the answer, or of the container's output when it never answered."""
     message: str
+    exit_code: int | None = None
+    """Of a container that ended before it answered."""
 
     @property
     def answered(self) -> bool:

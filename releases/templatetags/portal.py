@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 import portal as product
-from releases.models import Build, State
+from releases.models import Build, State, priority_of
 from releases.sentences import sentence_of
 
 register = template.Library()
@@ -112,6 +112,23 @@ def seconds(value: float | str | None) -> str:
     if whole < 3600:
         return _joined(whole // 60, "min", whole % 60, "s")
     return _joined(whole // 3600, "h", whole % 3600 // 60, "min")
+
+
+register.filter("priority", priority_of)
+
+
+@register.filter
+def about(value: float | None) -> str:
+    """A guess at a duration, in whole seconds or minutes: 9 s, 2 min 10 s, 14 min, 1 h 5 min."""
+    if value is None:
+        return _("unknown")
+    whole = max(1, round(value))
+    if whole < 60:
+        return f"{whole}\N{NO-BREAK SPACE}s"
+    if whole < 300:
+        return _joined(whole // 60, "min", whole % 60, "s")
+    minutes = round(whole / 60)
+    return _joined(minutes // 60, "h", minutes % 60, "min") if minutes >= 60 else f"{minutes}\N{NO-BREAK SPACE}min"
 
 
 def _rounded(value: float, places: int) -> str:

@@ -15,11 +15,13 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from releases import actions
+from releases.models import Pause
 
 View = Callable[..., HttpResponseBase]
 
 SEE = "releases.view_build"
 ACT = "releases.release_application"
+OPERATE = "releases.operate_workshop"
 
 
 def seeing(view: View) -> View:
@@ -52,6 +54,19 @@ def acting(view: View) -> View:
     return guarded
 
 
+def operating(view: View) -> View:
+    """For a switch of the workshop: operators alone."""
+
+    @seeing
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.has_perm(OPERATE):
+            raise PermissionDenied(_("Only operators may do this: ask an administrator to add you to that group."))
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
 def may_act(user: User | AnonymousUser) -> bool:
     """Whether this person registers, builds, cancels and previews; others only look."""
     return user.has_perm(ACT)
@@ -63,6 +78,10 @@ def name_of(user: User | None) -> str:
 
 
 def say_if_waiting(request: HttpRequest) -> None:
-    """After a request of a person: a warning when no worker could be rung for."""
+    """After a request of a person: a warning when no worker could be rung for, or none may begin anything."""
+    if (pause := Pause.objects.current()) is not None:
+        messages.warning(
+            request, _("What you asked for waits, because no new builds are taken: %(why)s") % {"why": pause.why}
+        )
     if not actions.queue_answers():
         messages.warning(request, _("What you asked for stands; Redis does not answer, so it starts when it is back."))

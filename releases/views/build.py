@@ -21,6 +21,7 @@ from releases.sentences import told
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.changes import changes
+from releases.views.expectation import line
 from releases.views.layers import layers
 from releases.views.log import piece, whole
 from releases.views.moved import facts
@@ -75,6 +76,18 @@ def cancel(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
     except InvalidInput as error:
         messages.warning(request, told(error.message))
     return redirect(build)
+
+
+@acting
+@require_POST
+def first(request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+    """To the front of the line; back to the page on which it was pressed."""
+    build = find(name, number)
+    try:
+        actions.build_next(build, by=request.user)
+    except InvalidInput as error:
+        messages.warning(request, str(error))
+    return redirect("workers") if "workers" in request.POST else redirect(build)
 
 
 @acting
@@ -146,7 +159,7 @@ def _moving_of(build: Build) -> dict[str, Any]:
         "limits_hit": [_limit_word(hit) for hit in build.limits_hit],
         "memory_limit": binary(build.spec().limits.memory),
         "queued_for": (build.started_at - build.created_at).total_seconds() if build.started_at else None,
-        "place": _place_in_queue(build),
+        **_waiting(build),
     }
 
 
@@ -177,11 +190,12 @@ def weights(build: Build) -> dict[str, Any]:
     }
 
 
-def _place_in_queue(build: Build) -> int:
-    """1 is the next that a worker takes; 0 for a build that waits no more."""
+def _waiting(build: Build) -> dict[str, Any]:
+    """Where a build that waits stands in the line; nothing for one that waits no more."""
     if build.state != State.QUEUED:
-        return 0
-    return Build.objects.queued().filter(pk__lt=build.pk).count() + 1
+        return {"expected": None, "pause": None}
+    now = line(now=timezone.now())
+    return {"expected": now.of(build), "pause": now.pause, "listening": now.workers}
 
 
 def limits_in_words(build: Build) -> list[str]:

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import get_language_from_request, override
 
+from releases.context import facts
+
 
 def show(request: HttpRequest) -> HttpResponse:
     """The handler of errors; a database that is away is not the portal's own fault and has its own words.
@@ -18,4 +20,4 @@ def show(request: HttpRequest) -> HttpResponse:
     with override(get_language_from_request(request)):
         if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
             return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
-        return HttpResponse(render_to_string("500.html"), status=500)
+        return HttpResponse(render_to_string("500.html", {"request_id": facts().get("request_id", "")}), status=500)

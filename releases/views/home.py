@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from releases.models import Application, Build, Outcome, Ref, RefKindChoices
 from releases.views import seeing
+from releases.views.expectation import line
 from releases.views.moved import alarms
 
 LATELY = timedelta(days=7)
@@ -51,7 +51,7 @@ def show(request: HttpRequest) -> HttpResponse:
     bad = Build.objects.finished().exclude(outcome=Outcome.SUCCEEDED).filter(finished_at__gte=timezone.now() - LATELY)
     page = {
         "rows": rows,
-        "active": with_expectation(Build.objects.active().for_pages().order_by("id"), rows),
+        "line": line(now=timezone.now()),
         "bad": bad.for_pages().order_by("-finished_at", "-id")[:FEW],
         "bad_count": bad.count(),
         "since": (timezone.now() - LATELY).date(),
@@ -86,17 +86,4 @@ def recent_releases() -> dict[int, list[Build]]:
     found: dict[int, list[Build]] = defaultdict(list)
     for build in Build.objects.succeeded().for_pages().annotate(rank=rank).filter(rank__lte=SPARK).order_by("number"):
         found[build.application_id].append(build)
-    return found
-
-
-def with_expectation(active: Iterable[Build], rows: Iterable[Row]) -> list[tuple[Build, int, float | None]]:
-    """Each active build with its progress in per cent and the seconds left, measured by the last release."""
-    usual = {row.application.pk: row.last_release.seconds for row in rows if row.last_release}
-    found: list[tuple[Build, int, float | None]] = []
-    for build in active:
-        expected, passed = usual.get(build.application_id), build.seconds
-        if not expected or passed is None:
-            found.append((build, 0, None))
-        else:
-            found.append((build, min(100, round(100 * passed / expected)), max(0.0, expected - passed)))
     return found

@@ -5,21 +5,17 @@ Nothing here asks the engine: the sweeper does, and leaves what it saw in the Wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import django_rq
-from django.conf import settings
 from django.utils.translation import gettext as _
-from redis.exceptions import RedisError
-from rq import Worker
-from rq.worker import BaseWorker
+from django.utils.translation import ngettext
 
-from releases.models import Build, Preparation, Preview, Workshop
+from releases.models import Workshop
 from releases.sentences import sentence_of
+from releases.views.workforce import QueueRow, queues
 
+CHECKS = ("database", "redis", "workers", "sweeper", "engine", "disk")
 LOW_DISK = 2_000_000_000
 """Bytes; a build needs room for its artifact, its image and the engine's own layers."""
 
@@ -28,6 +24,8 @@ LOW_DISK = 2_000_000_000
 class Trouble:
     """What is wrong, and what mends it."""
 
+    check: str
+    """Which of `CHECKS` it fails."""
     sentence: str
     remedy: str
     command: str = ""
@@ -35,26 +33,36 @@ class Trouble:
     """Whether the portal cannot take work because of it."""
 
 
-@dataclass(slots=True)
-class WorkerRow:
-    name: str
-    pid: int | None
-    is_busy: bool
-    heard_at: datetime | None
-    since: datetime | None
-    task: Build | Preparation | Preview | None = None
-    """What it does; None for an idle worker and for one that reads refs."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One disk."""
 
-
-@dataclass(slots=True)
-class QueueRow:
-    name: str
-    waiting: int
-    workers: list[WorkerRow] = field(default_factory=list)
+    names: tuple[str, ...]
+    path: str
+    free: int
+    """Bytes, as `total`."""
+    total: int
 
     @property
-    def busy(self) -> int:
-        return sum(worker.is_busy for worker in self.workers)
+    def is_low(self) -> bool:
+        return self.free < LOW_DISK
+
+    @property
+    def used(self) -> str:
+        """How much of it is taken, as the width of a bar."""
+        return f"{100 * (1 - self.free / self.total):.2f}%" if self.total else "0%"
+
+    @property
+    def percent(self) -> int:
+        return round(100 * (1 - self.free / self.total)) if self.total else 0
+
+    @property
+    def words(self) -> str:
+        """What of ours lies there."""
+        if "data" in self.names:
+            return _("the data folder and the engine") if "engine" in self.names else _("the data folder")
+        known = {"artifacts": _("artifacts"), "logs": _("logs"), "mirrors": _("mirrors"), "engine": _("the engine")}
+        return ", ".join(known.get(name, name) for name in self.names)
 
 
 @dataclass(slots=True)
@@ -68,20 +76,28 @@ class Surroundings:
         """Whether what the sweeper saw is fresh enough to be believed."""
         return self.workshop is not None and self.workshop.is_fresh
 
+    @property
+    def mended(self) -> list[str]:
+        """What the sweeper mended in its last round that mended anything."""
+        found = self.workshop.mended if self.workshop is not None else {}
+        return [mended_words(what, count) for what, count in found.items()]
+
     def troubles(self) -> list[Trouble]:
         return [*self._of_queues(), *self._of_workshop()]
 
     def _of_queues(self) -> Iterator[Trouble]:
         if self.queues is None:
             yield Trouble(
+                "redis",
                 _("Redis does not answer, so no worker can be rung for."),
                 _("Start it, or set REDIS_URL to one that runs; what was asked for meanwhile then starts by itself."),
                 "./run",
             )
             return
         for queue in self.queues:
-            if not queue.workers:
+            if not queue.alive:
                 yield Trouble(
+                    "workers",
                     _("No worker listens on the queue %(name)s, so nothing in it is begun.") % {"name": queue.name},
                     _("./run starts all workers; a single one is started by hand with:"),
                     f"./run manage work {queue.name}",
@@ -91,6 +107,7 @@ class Surroundings:
         seen = self.workshop
         if seen is None or not seen.is_fresh:
             yield Trouble(
+                "sweeper",
                 _("The sweeper has never been seen: the state of engine and disk is unknown.")
                 if seen is None
                 else _(
@@ -103,17 +120,28 @@ class Surroundings:
             return
         if not seen.engine_answers:
             yield Trouble(
+                "engine",
                 sentence_of(seen, "engine_problem") or _("The container engine does not answer."),
                 _("Start the engine, or set DOCKER_HOST to one that runs. On most machines that is:"),
                 "systemctl start docker",
             )
-        if seen.disk_free is not None and seen.disk_free < LOW_DISK:
-            yield Trouble(
-                _("Little room is left on the disk of the data folder."),
-                _("Free some, or move the data folder (PORTAL_HOME). Images that no container uses are removed with:"),
-                "docker image prune",
-                stops_work=False,
-            )
+        for place in self.places():
+            if place.is_low:
+                yield Trouble(
+                    "disk",
+                    _("Little room is left on the disk of %(what)s.") % {"what": place.words},
+                    _("Free some, or move the data folder (PORTAL_HOME). Images that no container uses go with:"),
+                    "docker image prune",
+                    stops_work=False,
+                )
+
+    def places(self) -> list[Place]:
+        """The disks in use, that of the data folder first."""
+        seen = self.workshop
+        if seen is None or (not seen.places and seen.disk_total is None):
+            return []
+        found = seen.places or [{"names": ["data"], "path": "", "free": seen.disk_free, "total": seen.disk_total}]
+        return [Place(tuple(one["names"]), one["path"], one["free"], one["total"]) for one in found]
 
 
 def look_around() -> Surroundings:
@@ -121,50 +149,15 @@ def look_around() -> Surroundings:
     return Surroundings(queues=queues(), workshop=Workshop.objects.seen())
 
 
-def queues() -> list[QueueRow] | None:
-    """The queues in the order of the settings, with those who listen; None when Redis is away."""
-    try:
-        rows: list[QueueRow] = []
-        jobs: dict[str, str | None] = {}
-        for name in settings.RQ_QUEUES:
-            queue = django_rq.get_queue(name)
-            row = QueueRow(name, waiting=queue.count)
-            for worker in sorted(Worker.all(queue=queue), key=lambda worker: str(worker.name)):
-                row.workers.append(described(worker))
-                running = worker.get_current_executions()
-                jobs[str(worker.name)] = running[0].job_id if running else None
-            rows.append(row)
-    except (RedisError, OSError):
-        return None
-    name_tasks((worker for row in rows for worker in row.workers), jobs)
-    return rows
-
-
-def described(worker: BaseWorker) -> WorkerRow:
-    return WorkerRow(
-        name=str(worker.name),
-        pid=worker.pid,
-        is_busy=str(worker.get_state()) == "busy",
-        heard_at=in_utc(worker.last_heartbeat),
-        since=in_utc(worker.birth_date),
-    )
-
-
-def name_tasks(workers: Iterable[WorkerRow], jobs: dict[str, str | None]) -> None:
-    """Put beside each busy worker the row that it works on."""
-    ids = [job for job in jobs.values() if job]
-    tasks: dict[str, Any] = {}
-    if ids:
-        for found in (
-            Build.objects.filter(job_id__in=ids).select_related("application"),
-            Preparation.objects.filter(job_id__in=ids),
-            Preview.objects.filter(job_id__in=ids).select_related("build__application"),
-        ):
-            tasks.update({str(task.job_id): task for task in found})
-    for worker in workers:
-        worker.task = tasks.get(jobs.get(worker.name) or "")
-
-
-def in_utc(at: datetime | None) -> datetime | None:
-    """RQ writes UTC without saying so."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+def mended_words(what: str, n: int) -> str:
+    """One kind of repair."""
+    words = {
+        "builds": ngettext("%(n)d lost build closed", "%(n)d lost builds closed", n),
+        "preparations": ngettext("%(n)d lost preparation closed", "%(n)d lost preparations closed", n),
+        "rings": ngettext("%(n)d rung for again", "%(n)d rung for again", n),
+        "previews": ngettext("%(n)d dead preview ended", "%(n)d dead previews ended", n),
+        "containers": ngettext("%(n)d container removed", "%(n)d containers removed", n),
+        "images": ngettext("%(n)d image removed", "%(n)d images removed", n),
+        "files": ngettext("%(n)d half-written file removed", "%(n)d half-written files removed", n),
+    }
+    return words[what] % {"n": n} if what in words else f"{n} {what}"

@@ -58,6 +58,8 @@ class Row:
     word: str
     """What the shape says, for those who do not see it."""
     detail: str
+    exit_code: int | None
+    """Of the container that did it; None where there is none to tell."""
     ran: bool
     seconds: float | None
     then: float | None
@@ -190,6 +192,7 @@ def _row(
         icon=icon,
         colour=colour,
         word=str(step.get_result_display()) if step else waits,
+        exit_code=step.exit_code if step else None,
         detail=sentence_of(step, "detail") if step else "",
         ran=ran,
         seconds=spans[name].seconds if ran else None,

@@ -18,6 +18,7 @@ from releases.models import Application, Build, Event, Outcome
 
 WORDS: dict[str, Promise | str] = {
     "build.requested": gettext_lazy("asked for the build"),
+    "build.moved_first": gettext_lazy("moved it to the front of the queue"),
     "build.started": gettext_lazy("took it up"),
     "build.cancel_asked": gettext_lazy("asked to cancel it"),
     "build.finished": gettext_lazy("ended it"),

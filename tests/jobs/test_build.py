@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
+from releases.context import Carry
 from releases.models import Application, Artifact, Build, Outcome, Preparation, State, StepName
 from releases.specs import Limits
 from releases.stacks import stack as stacks
@@ -283,3 +284,18 @@ def test_environment_of_one_application_never_serves_another(
     other = factories.application("other-shop", repository=origin.url)
     assert run(typed(other)).environment_note == "made: 2 packages"
     assert builders(engine) == 2
+
+
+# ---- the log of the worker -----------------------------------------------------------------------------------
+
+
+def test_lines_of_a_worker_name_the_build(build: Build, engine: FakeEngine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.addFilter(Carry())
+    caplog.set_level("INFO", logger="releases")
+    run(build)
+    assert {record.getMessage() for record in caplog.records} >= {
+        f"Took up build {build}",
+        f"Build {build} ended: Succeeded",
+    }
+    known = {(vars(record)["build"], vars(record)["attempt"], vars(record)["application"]) for record in caplog.records}
+    assert known == {(build.pk, 1, build.application.name)}

@@ -48,7 +48,7 @@ def work(queue: str = "builds") -> None:
 
 
 def ring(build: Build) -> Job:
-    doorbell.ring("builds", "releases.jobs.build.run_build", build.pk, build.job_id)
+    doorbell.ring("builds", doorbell.NEXT_BUILD, build.pk, build.job_id)
     job = django_rq.get_queue("builds").fetch_job(str(build.job_id))
     assert job is not None
     return job
@@ -130,26 +130,23 @@ def run_again(build: Build) -> Build:
 
 
 def test_killed_work_horse_of_a_cancelled_build_is_a_cancel(build: Build) -> None:
-    job = ring(build)
     build.take_up(worker="forge")
     build.mark_cancelling(by=None)
-    close_killed_build(job)
+    close_killed_build("forge")
     assert_ended(build, Outcome.CANCELLED, "Cancelled; its work-horse had been killed by then.")
 
 
 def test_killed_work_horse_says_nothing_of_a_build_that_is_over(build: Build, engine: FakeEngine) -> None:
-    job = ring(build)
     run_build(build.pk)
     written = lines(build)
-    close_killed_build(job)
+    close_killed_build(build.worker)
     assert_ended(build, Outcome.SUCCEEDED)
     assert lines(build) == written
 
 
-def test_killed_work_horse_of_another_job_harms_no_build(build: Build) -> None:
+def test_killed_work_horse_of_another_worker_harms_no_build(build: Build) -> None:
     build.take_up(worker="forge")
-    queue = django_rq.get_queue("desk")
-    close_killed_build(queue.enqueue_call("releases.jobs.desk.refresh_refs", args=(build.pk,)))
+    close_killed_build("desk-of-another-name")
     build.refresh_from_db()
     assert build.state == State.CHECKING_OUT
 
@@ -160,11 +157,10 @@ def test_killed_work_horse_without_a_database_is_left_to_the_sweeper(
     def away(*_given: object, **_named: object) -> None:
         raise DatabaseError("the server closed the connection")
 
-    job = ring(build)
     build.take_up(worker="forge")
     with monkeypatch.context() as moment:
         moment.setattr(Build, "mark_ended", away)
-        close_killed_build(job)
+        close_killed_build("forge")
     assert "is left to the sweeper" in caplog.text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ from releases.models import (
     Comparison,
     Event,
     Link,
+    Pause,
     Preparation,
     Preview,
     Ref,
     Step,
+    Tally,
     Workshop,
 )
 from releases.specs import Limits
@@ -85,6 +88,10 @@ def workshop() -> Workshop:
     return Workshop.objects.create(pk=1, seen_at=NOW)
 
 
+def pause() -> Pause:
+    return Pause.objects.begin("The engine is brought up to date", by=None)
+
+
 REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (factories.queued_build, {"state": "finished"}, "build_finished_means"),
     (factories.queued_build, {"finished_at": NOW}, "build_finished_means_finished_at"),
@@ -127,6 +134,8 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (comparison, {"read_at": NOW}, "comparison_read_means_facts"),
     (comparison, {"facts": {"base": ""}}, "comparison_read_means_facts"),
     (comparison, {"read_at": NOW, "facts": {"base": ""}, "error": "It failed."}, "comparison_read_means_facts"),
+    (pause, {"why": ""}, "pause_says_why"),
+    (pause, {"ended_at": NOW - timedelta(days=1)}, "pause_ends_after_begin"),
     (workshop, {"id": 2}, "workshop_is_one_row"),
 ]
 
@@ -274,6 +283,7 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
     rows: list[models.Model] = [*final_rows().values()]
     build = next(row for row in rows if isinstance(row, Build))
     rows += [build.application, ref(), factories.moved(ref()), preview(), preparation(), workshop(), step(), link()]
+    rows += [pause(), Tally.objects.all()[0]]
     return {type(row): row for row in rows}
 
 
@@ -325,8 +335,10 @@ def test_constraints_of_the_models_stand_in_the_database() -> None:
 def test_groups_come_with_the_database() -> None:
     managers, viewers = Group.objects.get(name="release managers"), Group.objects.get(name="viewers")
     may = {group.name: set(group.permissions.values_list("codename", flat=True)) for group in (managers, viewers)}
+    may["operators"] = set(Group.objects.get(name="operators").permissions.values_list("codename", flat=True))
     assert may["release managers"] - may["viewers"] == {"release_application"}
-    assert {f"view_{model._meta.model_name}" for model in OURS if model is not Workshop} == may["viewers"]
+    assert may["operators"] - may["viewers"] == {"operate_workshop"}
+    assert {f"view_{model._meta.model_name}" for model in OURS if model not in (Workshop, Tally)} == may["viewers"]
 
 
 def test_members_may_what_their_group_may() -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from releases import actions
 from releases.errors import AlreadyUnderWay
 from releases.management.following import BuildCommand
-from releases.models import Application, Build
+from releases.models import TURNS, Application, Build
 
 
 class Command(BuildCommand):
@@ -21,18 +21,30 @@ class Command(BuildCommand):
         parser.add_argument(
             "--no-cache", action="store_true", help="resolve and install the requirements anew, whatever is kept"
         )
+        parser.add_argument(
+            "--priority",
+            choices=list(TURNS),
+            default="normal",
+            help="before or behind what waits with another priority (default: normal)",
+        )
         parser.add_argument("--wait", action="store_true", help="follow the build to its end; its log goes to stderr")
         parser.add_argument("--json", action="store_true", help="the result as one JSON object on stdout")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         application = self.application(options["application"])
-        build = self._ask(application, options["ref"], join=options["wait"], without_cache=options["no_cache"])
+        build = self._ask(
+            application,
+            options["ref"],
+            join=options["wait"],
+            without_cache=options["no_cache"],
+            priority=options["priority"],
+        )
         self.finish(build, wait=options["wait"], as_json=options["json"])
 
-    def _ask(self, application: Application, ref: str, *, join: bool, without_cache: bool) -> Build:
+    def _ask(self, application: Application, ref: str, *, join: bool, **asked: Any) -> Build:
         """The new build; or, for somebody who waits, the one that makes the very same release at this moment."""
         try:
-            return actions.request_build(application, ref, by=None, without_cache=without_cache)
+            return actions.request_build(application, ref, by=None, **asked)
         except AlreadyUnderWay as error:
             if not join or error.key is None:
                 raise
