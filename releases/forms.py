@@ -1,4 +1,4 @@
-"""What a person types: applications, and the filters of the history. Every refusal stands beside its field."""
+"""What a person types about an application. Every refusal stands beside its field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from releases import actions
 from releases.errors import InvalidInput, StackError
-from releases.models import Actor, Application, Outcome, State
+from releases.models import Actor, Application
 from releases.stacks import stack as stacks
 
 if TYPE_CHECKING:
@@ -175,51 +175,3 @@ def suggested_name(repository: str) -> str:
     """The repository's last part as a name: `…/Fruit_Shop.git` → `fruit-shop`."""
     last = re.split(r"[/:]", unquote(repository).rstrip("/").removesuffix(".git"))[-1]
     return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:62].strip("-")
-
-
-class HistoryFilter(forms.Form):
-    """The filters of the history, all of them in the address. What is not known is refused with what is."""
-
-    q = forms.CharField(label=gettext_lazy("Commit, sha256, image id, ref or package"), required=False, max_length=200)
-    application = forms.ChoiceField(label=gettext_lazy("Application"), required=False)
-    ref = forms.CharField(label=gettext_lazy("Ref"), required=False, max_length=255)
-    outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), required=False)
-    by = forms.ChoiceField(label=gettext_lazy("Asked by"), required=False)
-    top = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
-    """The newest build when leafing began, so that new ones do not push rows from page to page."""
-
-    groups: ClassVar[dict[str, Any]] = {
-        "active": gettext_lazy("Queued or running"),
-        "unsuccessful": gettext_lazy("Any but succeeded"),
-    }
-
-    def __init__(
-        self, data: Mapping[str, Any], *, applications: Iterable[str], people: Iterable[tuple[str, str]]
-    ) -> None:
-        super().__init__(data, label_suffix="", auto_id="f-%s")
-        known = {
-            "application": [("", _("All")), *((name, name) for name in applications)],
-            "outcome": [("", _("Any")), *self.groups.items(), *Outcome.choices, *State.choices[:-1]],
-            "by": [("", _("Anyone")), *people],
-        }
-        for name, choices in known.items():
-            field = cast(forms.ChoiceField, self.fields[name])
-            field.choices = choices
-            field.error_messages["invalid_choice"] = _("“%(value)s” is not known here; known are: %(known)s.") % {
-                "value": "%(value)s",
-                "known": ", ".join(value.replace("%", "%%") for value, _word in choices if value) or _("none"),
-            }
-        for name, label in (("from", _("From")), ("to", _("To"))):
-            self.fields[name] = forms.DateField(
-                label=label, required=False, input_formats=["%Y-%m-%d"],
-                widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-                error_messages={"invalid": _("write the date as 2026-11-23.")},
-            )  # fmt: skip
-        for field_ in self.fields.values():
-            field_.widget.attrs["class"] = "form-select" if isinstance(field_.widget, forms.Select) else "form-control"
-        self.fields["ref"].widget.attrs["placeholder"] = "v1.*"
-        self.fields["q"].widget.attrs |= {"placeholder": "9f3c1ab, flask==3.1.3, v1.4.0…", "type": "search"}
-
-    def problems(self) -> list[str]:
-        """Each refused filter as a sentence."""
-        return [f"{self[name].label}: {sentence}" for name, sentences in self.errors.items() for sentence in sentences]

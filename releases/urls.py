@@ -14,6 +14,7 @@ PREVIEW = f"{BUILD}previews/<int:pk>/"
 urlpatterns: list[URLPattern] = [
     path("", home.show, name="home"),
     path("history/", history.show, name="history"),
+    path("history/applications/", history.names, name="history-names"),
     path("stacks/", stack.show_all, name="stacks"),
     path("stacks/<str:name>/", stack.show, name="stack"),
     path("stacks/<str:name>/prepare/", stack.prepare, name="stack-prepare"),

@@ -11,7 +11,7 @@ from psycopg import sql
 
 def copy_in(model: type[models.Model], rows: Iterable[models.Model]) -> int:
     """Write all rows, whose ids the caller has given, and say how many. Triggers and constraints hold as ever."""
-    fields = [field for field in model._meta.concrete_fields if field.column]
+    fields = [field for field in model._meta.concrete_fields if field.column and not field.generated]
     names = sql.SQL(", ").join(sql.Identifier(str(field.column)) for field in fields)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(model._meta.db_table), names)
     written = 0

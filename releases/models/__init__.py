@@ -13,6 +13,7 @@ from releases.models.rebase import rebasable
 from releases.models.ref import Ref, RefKindChoices
 from releases.models.states import LEASED, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
+from releases.models.wanted import Wanted
 from releases.models.workshop import Workshop
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Step",
     "StepName",
     "StepResult",
+    "Wanted",
     "Workshop",
     "rebasable",
 ]

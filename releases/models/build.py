@@ -14,9 +14,10 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django.conf import settings
+from django.contrib.postgres.indexes import OpClass
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -44,6 +45,9 @@ FROZEN = (
 )
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
 
+NARROW = ("application", "number", "state", "outcome", "requested_by", "stack", "ref_kind", "retry_of", "rebase_of")
+"""What the history filters by and counts, beside the time: an index holds it apart from the wide rows of the table."""
+
 
 class BuildQuerySet(models.QuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
@@ -68,6 +72,15 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def for_pages(self) -> BuildQuerySet:
         """With what every row of a table of builds shows."""
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
+
+    def for_rows(self) -> BuildQuerySet:
+        """With what every row of a table of builds shows, and no more: the other columns are wide."""
+        return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of").only(
+            "number", "state", "outcome", "message", "ref", "ref_kind", "ref_full", "commit", "stack", "probe_policy",
+            "created_at", "started_at", "finished_at", "application__name", "artifact__sha256", "artifact__size",
+            "image__image_id", "image__size", "image__builder_size", "retry_of__number", "rebase_of__number",
+            "requested_by__username", "requested_by__first_name", "requested_by__last_name",
+        )  # fmt: skip
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
@@ -182,7 +195,10 @@ class Build(models.Model):
         indexes = [
             models.Index(fields=["application", "-number"], name="build_of_application"),
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
-            models.Index(fields=["commit"], name="build_by_commit"),
+            models.Index(fields=["commit"], opclasses=["varchar_pattern_ops"], name="build_by_commit_start"),
+            models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
+            models.Index(fields=["-id"], include=[*NARROW, "created_at"], name="build_narrow"),
+            models.Index(fields=["-finished_at"], condition=~Q(outcome="succeeded"), name="build_not_succeeded"),
         ]
         constraints = [
             known("build", "state", State),
