@@ -13,6 +13,7 @@ PREVIEW = f"{BUILD}previews/<int:pk>/"
 
 urlpatterns: list[URLPattern] = [
     path("", home.show, name="home"),
+    path("now/", home.now, name="home-now"),
     path("history/", history.show, name="history"),
     path("history/applications/", history.names, name="history-names"),
     path("stacks/", stack.show_all, name="stacks"),

@@ -48,6 +48,9 @@ FROZEN = (
 NARROW = ("application", "number", "state", "outcome", "requested_by", "stack", "ref_kind", "retry_of", "rebase_of")
 """What the history filters by and counts, beside the time: an index holds it apart from the wide rows of the table."""
 
+WIDE = ("environment", "limits", "probe_body", "artifact__members", "artifact__sheets", "image__runner_config")
+"""What no table of builds shows."""
+
 
 class BuildQuerySet(models.QuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
@@ -74,13 +77,9 @@ class BuildQuerySet(models.QuerySet["Build"]):
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
 
     def for_rows(self) -> BuildQuerySet:
-        """With what every row of a table of builds shows, and no more: the other columns are wide."""
-        return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of").only(
-            "number", "state", "outcome", "message", "ref", "ref_kind", "ref_full", "commit", "stack", "probe_policy",
-            "created_at", "started_at", "finished_at", "application__name", "artifact__sha256", "artifact__size",
-            "image__image_id", "image__size", "image__builder_size", "retry_of__number", "rebase_of__number",
-            "requested_by__username", "requested_by__first_name", "requested_by__last_name",
-        )  # fmt: skip
+        """The same for very many rows: without what is wide, and with no more of a build beside than its number."""
+        others = [f"{one}__{field.name}" for one in ("retry_of", "rebase_of") for field in _other_fields()]
+        return self.for_pages().defer(*WIDE, *others)
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
@@ -194,6 +193,9 @@ class Build(models.Model):
         verbose_name_plural = _("builds")
         indexes = [
             models.Index(fields=["application", "-number"], name="build_of_application"),
+            models.Index(
+                fields=["application", "-number"], condition=Q(outcome="succeeded"), name="build_release_of_application"
+            ),
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
             models.Index(fields=["commit"], opclasses=["varchar_pattern_ops"], name="build_by_commit_start"),
             models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
@@ -437,6 +439,11 @@ class Build(models.Model):
     def _remember(self, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():
             setattr(self, name, value)
+
+
+def _other_fields() -> Iterator[models.Field[Any, Any]]:
+    """All but what names a build."""
+    return (field for field in Build._meta.concrete_fields if field.name not in ("id", "number", "application"))
 
 
 def _lease() -> models.expressions.CombinedExpression:

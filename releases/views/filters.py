@@ -117,18 +117,9 @@ class HistoryFilter(forms.Form):
             for sentence in sentences
         ]
 
-    def asked(self) -> list[tuple[str, str]]:
-        """What stands in the address, without what is empty."""
-        return [(name, value) for name in self.fields if (value := self.data.get(name, "").strip())]
-
     def has_more(self) -> bool:
         """Whether one of the folded filters is set, or refused."""
         return any(self.data.get(name, "").strip() for name in self.more)
-
-    def word(self, name: str, value: str) -> str:
-        """A choice in the words of its list."""
-        choices: Any = getattr(self.fields[name], "choices", ())
-        return str(dict(choices).get(value, value))
 
     def _choose(self, name: str, nothing: str, known: Choices) -> None:
         known = list(known)

@@ -7,6 +7,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Max, Q
@@ -26,6 +27,8 @@ from releases.views.search import matching
 from releases.views.words import Meaning, meaning_of, packages_in
 
 ROWS = 50
+PLACES = ("top",)
+"""What stands in an address to say where in the rows it is, not which rows."""
 NAMES = 30
 """Applications that are offered while a name is typed."""
 FORMATS = {"csv": as_csv, "json": as_json}
@@ -35,12 +38,12 @@ FORMATS = {"csv": as_csv, "json": as_json}
 @require_safe
 def show(request: HttpRequest) -> HttpResponseBase:
     form = HistoryFilter(request.GET)
-    asked = understood(form)
-    meaning, packages = meaning_of(asked.get("q", "")), packages_of(asked.get("package"))
-    builds = matching(asked, meaning, packages) if form.is_valid() else Build.objects.none()
+    given = understood(form)
+    meaning, packages = meaning_of(given.get("q", "")), packages_of(given.get("package"))
+    builds = matching(given, meaning, packages) if form.is_valid() else Build.objects.none()
     if wanted := request.GET.get("format"):
         return file(request, form, builds, wanted)
-    counts = counted(builds, asked.get("top"))
+    counts = counted(builds, given.get("top"))
     page = leaf(builds, counts, request.GET.get("page"))
     rows = list(page)
     context = {
@@ -58,7 +61,7 @@ def show(request: HttpRequest) -> HttpResponseBase:
         "applications": offered(""),
         "alike": alike(form) if not rows else [],
         "largest": largest_file(),
-        "address": urlencode({name: value for name, value in form.asked() if name != "top"}),
+        "address": urlencode([pair for pair in asked(form) if pair[0] not in PLACES]),
     }
     return render(request, "history.html", context)
 
@@ -134,13 +137,24 @@ def reasons(rows: Sequence[Build], meaning: Meaning | None, packages: Q | None) 
     return found | (meaning.reasons(rows) if meaning else {})
 
 
-def chips(form: HistoryFilter) -> list[tuple[str, str, str]]:
+def asked(form: forms.Form) -> list[tuple[str, str]]:
+    """What stands in the address, without what is empty."""
+    return [(name, value) for name in form.fields if (value := form.data.get(name, "").strip())]
+
+
+def chips(form: forms.Form) -> list[tuple[str, str, str]]:
     """Each filter that is set: its label, its value, and the address without it."""
-    given = [(name, value) for name, value in form.asked() if name != "top"]
+    given = [(name, value) for name, value in asked(form) if name not in PLACES]
     return [
-        (str(form[name].label), form.word(name, value), urlencode([pair for pair in given if pair[0] != name]))
+        (str(form[name].label), word(form, name, value), urlencode([pair for pair in given if pair[0] != name]))
         for name, value in given
     ]
+
+
+def word(form: forms.Form, name: str, value: str) -> str:
+    """A choice in the words of its list."""
+    choices: Any = getattr(form.fields[name], "choices", ())
+    return str(dict(choices).get(value, value))
 
 
 def by_day(builds: Iterable[Build]) -> list[tuple[date, list[Build]]]:
