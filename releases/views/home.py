@@ -26,9 +26,9 @@ from releases.views.moved import moved_tags
 
 LATELY = timedelta(days=7)
 FEW = 6
-MOST_ACTIVE = 12
+MOST_ACTIVE = 8
 """Builds at work that are shown one by one."""
-ROWS = 50
+ROWS = 30
 FILTERED_FROM = 12
 """From so many applications on the table has filters."""
 SPARK = 11

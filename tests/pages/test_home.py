@@ -94,14 +94,14 @@ def test_home_warns_of_a_moved_tag_until_it_is_built_anew(manager: Client) -> No
     assert "moved" not in see(manager, "/")
 
 
-def test_home_shows_fifty_applications_and_finds_the_others(manager: Client) -> None:
+def test_home_shows_thirty_applications_and_finds_the_others(manager: Client) -> None:
     for number in range(60):
         factories.application(f"shop-{number:02d}")
     page = see(manager, "/")
     assert "Last releases 60" in page
-    assert "shop-49" in page
-    assert "shop-50" not in page
-    assert "50 of 60" in page
+    assert "shop-29" in page
+    assert "shop-30" not in page
+    assert "30 of 60" in page
     assert "shop-59" in see(manager, "/?page=2")
     assert "shop-59" in see(manager, "/?page=99")
     page = see(manager, "/?name=P-5")
@@ -133,13 +133,13 @@ def test_home_shows_those_that_need_somebody(manager: Client) -> None:
     assert shown("nonsense") == ["bad", "fresh", "good", "unread"]
 
 
-def test_home_shows_twelve_of_many_builds_at_work(manager: Client) -> None:
+def test_home_shows_eight_of_many_builds_at_work(manager: Client) -> None:
     for _ in range(15):
         factories.running_build()
     page = see(manager, "/now/")
     assert "Building now 15" in page
-    assert page.count("Producing") == 12
-    assert "3 more in History" in page
+    assert page.count("Producing") == 8
+    assert "7 more in History" in page
 
 
 def test_home_asks_as_often_for_ten_applications_as_for_two(manager: Client) -> None:
