@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from releases.views import application, artifact, build, health, history, home, image, preview, stack, workers
+from releases.views import application, artifact, build, evidence, health, history, home, image, preview, stack, workers
 from releases.views import help as guide
 
 ONE = "applications/<slug:name>/"
@@ -37,6 +37,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{BUILD}rebase/", build.rebase, name="build-rebase"),
     path(f"{BUILD}app.tar.gz", artifact.download, name="build-artifact"),
     path(f"{BUILD}packages.txt", artifact.packages, name="build-packages"),
+    path(f"{BUILD}evidence.json", evidence.show, name="build-evidence"),
     path(f"{BUILD}image/", image.show, name="build-image"),
     path(f"{BUILD}previews/new/", preview.create, name="preview-create"),
     path(PREVIEW, preview.show, name="preview"),
