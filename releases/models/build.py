@@ -77,9 +77,14 @@ class BuildQuerySet(models.QuerySet["Build"]):
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
 
     def for_rows(self) -> BuildQuerySet:
-        """The same for very many rows: without what is wide, and with no more of a build beside than its number."""
-        others = [f"{one}__{field.name}" for one in ("retry_of", "rebase_of") for field in _other_fields()]
-        return self.for_pages().defer(*WIDE, *others)
+        """The same for tables of very many builds, which show nothing that is wide and, but for its number in
+        `with_origins`, no build beside."""
+        return self.select_related("application", "artifact", "image", "requested_by").defer(*WIDE)
+
+    def with_origins(self) -> BuildQuerySet:
+        """`for_rows`, with the number of the build that each is a rebuild or a rebase of."""
+        left_out = [f"{one}__{field.name}" for one in ("retry_of", "rebase_of") for field in _other_fields()]
+        return self.for_rows().select_related("retry_of", "rebase_of").defer(*WIDE, *left_out)
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:

@@ -110,7 +110,7 @@ def leaf(builds: BuildQuerySet, counts: dict[str, int], number: str | None) -> P
     paginator: Paginator[Any] = Paginator(ids, ROWS)
     paginator.count = counts["found"]  # counted already
     page = paginator.get_page(number)
-    page.object_list = Build.objects.for_rows().filter(pk__in=list(page.object_list)).order_by("-id")
+    page.object_list = Build.objects.with_origins().filter(pk__in=list(page.object_list)).order_by("-id")
     return page
 
 
@@ -119,7 +119,7 @@ def file(request: HttpRequest, form: HistoryFilter, builds: BuildQuerySet, wante
     if wanted not in FORMATS or form.errors:
         sentences = form.problems() or [_("The format is csv or json.")]
         return HttpResponse("\n".join(sentences) + "\n", status=400, content_type="text/plain; charset=utf-8")
-    return FORMATS[wanted](request, builds.for_rows().order_by("-id"))
+    return FORMATS[wanted](request, builds.with_origins().order_by("-id"))
 
 
 def understood(form: HistoryFilter) -> Mapping[str, Any]:
