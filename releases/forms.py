@@ -1,4 +1,4 @@
-"""What a person types: applications, and the filters of the history. Every refusal stands beside its field."""
+"""What a person types about an application. Every refusal stands beside its field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from releases import actions
 from releases.errors import InvalidInput, StackError
-from releases.models import Actor, Application, Outcome, State
+from releases.models import Actor, Application
 from releases.sentences import told
 from releases.stacks import stack as stacks
 
@@ -238,35 +238,6 @@ class Filter(forms.Form):
     def problems(self) -> list[str]:
         """Each refused filter as a sentence."""
         return [f"{self[name].label}: {sentence}" for name, sentences in self.errors.items() for sentence in sentences]
-
-
-class HistoryFilter(Filter):
-    """The filters of the history, all of them in the address. What is not known is refused with what is."""
-
-    q = forms.CharField(label=gettext_lazy("Commit, sha256, image id, ref or package"), required=False, max_length=200)
-    application = forms.ChoiceField(label=gettext_lazy("Application"), required=False)
-    ref = forms.CharField(label=gettext_lazy("Ref"), required=False, max_length=255)
-    outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), required=False)
-    by = forms.ChoiceField(label=gettext_lazy("Asked by"), required=False)
-    top = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
-    """The newest build when leafing began, so that new ones do not push rows from page to page."""
-
-    groups: ClassVar[dict[str, Any]] = {
-        "active": gettext_lazy("Queued or running"),
-        "unsuccessful": gettext_lazy("Any but succeeded"),
-    }
-
-    def __init__(
-        self, data: Mapping[str, Any], *, applications: Iterable[str], people: Iterable[tuple[str, str]]
-    ) -> None:
-        known = {
-            "application": [("", _("All")), *((name, name) for name in applications)],
-            "outcome": [("", _("Any")), *self.groups.items(), *Outcome.choices, *State.choices[:-1]],
-            "by": [("", _("Anyone")), *people],
-        }
-        super().__init__(data, known)
-        self.fields["ref"].widget.attrs["placeholder"] = "v1.*"
-        self.fields["q"].widget.attrs |= {"placeholder": "9f3c1ab, flask==3.1.3, v1.4.0…", "type": "search"}
 
 
 PORTAL = "(portal)"

@@ -10,6 +10,7 @@ from releases.views import (
     audit,
     build,
     compare,
+    evidence,
     health,
     history,
     home,
@@ -29,8 +30,10 @@ PREVIEW = f"{BUILD}previews/<int:pk>/"
 
 urlpatterns: list[URLPattern] = [
     path("", home.show, name="home"),
+    path("now/", home.now, name="home-now"),
     path("history/", history.show, name="history"),
     path("audit/", audit.show, name="audit"),
+    path("history/applications/", history.names, name="history-names"),
     path("stacks/", stack.show_all, name="stacks"),
     path("stacks/<str:name>/", stack.show, name="stack"),
     path("stacks/<str:name>/prepare/", stack.prepare, name="stack-prepare"),
@@ -65,6 +68,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{BUILD}rebase/", build.rebase, name="build-rebase"),
     path(f"{BUILD}app.tar.gz", artifact.download, name="build-artifact"),
     path(f"{BUILD}packages.txt", artifact.packages, name="build-packages"),
+    path(f"{BUILD}evidence.json", evidence.show, name="build-evidence"),
     path(f"{BUILD}image/", image.show, name="build-image"),
     path(f"{BUILD}previews/new/", preview.create, name="preview-create"),
     path(PREVIEW, preview.show, name="preview"),

@@ -44,7 +44,7 @@ def make_group(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('releases', '0009_refs_that_tell'),
+        ('releases', '0010_search'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

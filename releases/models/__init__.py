@@ -19,6 +19,7 @@ from releases.models.ref import Ref, RefKindChoices, SignatureChoices
 from releases.models.states import LEASED, TURNS, WORKING, Outcome, State
 from releases.models.step import Step, StepName, StepResult
 from releases.models.tally import BOUNDS, NO_TIME, Tally
+from releases.models.wanted import Wanted
 from releases.models.workshop import Workshop
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "StepName",
     "StepResult",
     "Tally",
+    "Wanted",
     "Workshop",
     "builds_to_compare",
     "in_line",

@@ -29,6 +29,7 @@ class Artifact(models.Model):
         ordering = ["-created_at"]
         verbose_name = _("artifact")
         verbose_name_plural = _("artifacts")
+        indexes = [models.Index(fields=["-size"], name="artifact_by_size")]
         constraints = [
             models.CheckConstraint(condition=models.Q(sha256__regex=SHA256), name="artifact_sha256_is_64_hex"),
         ]

@@ -14,9 +14,10 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django.conf import settings
+from django.contrib.postgres.indexes import OpClass
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -39,6 +40,12 @@ FROZEN = (
     "probe_path", "probe_policy", "environment", "stack",
 )  # fmt: skip
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
+
+NARROW = ("application", "number", "state", "outcome", "requested_by", "stack", "ref_kind", "retry_of", "rebase_of")
+"""What the history filters by and counts, beside the time: an index holds it apart from the wide rows of the table."""
+
+WIDE = ("environment", "limits", "probe_body", "artifact__members", "artifact__sheets", "image__runner_config")
+"""What no table of builds shows."""
 
 
 class BuildQuerySet(models.QuerySet["Build"]):
@@ -64,6 +71,16 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def for_pages(self) -> BuildQuerySet:
         """With what every row of a table of builds shows."""
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
+
+    def for_rows(self) -> BuildQuerySet:
+        """The same for tables of very many builds, which show nothing that is wide and, but for its number in
+        `with_origins`, no build beside."""
+        return self.select_related("application", "artifact", "image", "requested_by").defer(*WIDE)
+
+    def with_origins(self) -> BuildQuerySet:
+        """`for_rows`, with the number of the build that each is a rebuild or a rebase of."""
+        left_out = [f"{one}__{field.name}" for one in ("retry_of", "rebase_of") for field in _other_fields()]
+        return self.for_rows().select_related("retry_of", "rebase_of").defer(*WIDE, *left_out)
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
@@ -184,9 +201,15 @@ class Build(BudgetsOfBuild):
         verbose_name_plural = _("builds")
         indexes = [
             models.Index(fields=["application", "-number"], name="build_of_application"),
+            models.Index(
+                fields=["application", "-number"], condition=Q(outcome="succeeded"), name="build_release_of_application"
+            ),
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
-            models.Index(fields=["commit"], name="build_by_commit"),
             models.Index(fields=["worker", "id"], condition=Q(state="finished"), name="build_of_worker"),
+            models.Index(fields=["commit"], opclasses=["varchar_pattern_ops"], name="build_by_commit_start"),
+            models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
+            models.Index(fields=["-id"], include=[*NARROW, "created_at"], name="build_narrow"),
+            models.Index(fields=["-finished_at"], condition=~Q(outcome="succeeded"), name="build_not_succeeded"),
         ]
         constraints = [
             known("build", "state", State),
@@ -436,6 +459,11 @@ class Build(BudgetsOfBuild):
         raise IllegalTransition(
             say("Build %(build)s cannot become %(to)s while it is %(state)s.", build=self, to=to.value, state=now.state)
         )
+
+
+def _other_fields() -> Iterator[models.Field[Any, Any]]:
+    """All but what names a build."""
+    return (field for field in Build._meta.concrete_fields if field.name not in ("id", "number", "application"))
 
 
 def _lease() -> models.expressions.CombinedExpression:

@@ -34,6 +34,10 @@ class Image(models.Model):
         ordering = ["-created_at"]
         verbose_name = _("image")
         verbose_name_plural = _("images")
+        indexes = [
+            models.Index(fields=[f"{which}_digest"], opclasses=["varchar_pattern_ops"], name=f"image_by_{which}_start")
+            for which in ("config", "manifest")
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(image_id__regex=r"^sha256:[0-9a-f]{64}$"), name="image_id_is_a_digest"

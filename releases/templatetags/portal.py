@@ -102,6 +102,12 @@ def size(value: int | str | None) -> SafeString:
 
 
 @register.filter
+def grouped(value: int) -> str:
+    """A count as a person reads it: 58,946."""
+    return number_format(value, 0, force_grouping=True)
+
+
+@register.filter
 def seconds(value: float | str | None) -> str:
     """A duration as a person says it: 0.36 s, 23.9 s, 2 min 5 s, 1 h 4 min."""
     if value is None or isinstance(value, str):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput, StackError
 from releases.models import Application, Build, Preparation, PreparationState
+from releases.models.build import BuildQuerySet
 from releases.sentences import told
 from releases.specs import Anew
 from releases.stacks import stack as stacks
@@ -24,6 +26,8 @@ from releases.views.log import piece
 
 LONGEST_FILE = 64 * 1024
 """Bytes of a stack's file that are shown."""
+FEW = 40
+"""Applications that are named; of more only the number is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         # A preparation that was part of a build has its lines in that build's log.
         "has_log": newest is not None and (newest.is_live or preparation_log_path(newest.pk).exists()),
         "files": files,
-        "applications": Application.objects.by_name().filter(stack=name),
-        "outdated": on_an_older_runtime(row.prepared) if row.prepared else [],
+        **first("applications", Application.objects.by_name().filter(stack=name)),
+        **first("outdated", on_an_older_runtime(row.prepared) if row.prepared else Build.objects.none()),
     }
     return render(request, "stacks/show.html", context)
 
@@ -117,6 +121,12 @@ def log(request: HttpRequest, name: str) -> HttpResponse:
     return piece(request, preparation_log_path(preparation.pk), over=not preparation.is_live, good=good)
 
 
+def first(name: str, rows: QuerySet[Any]) -> dict[str, Any]:
+    """The first few rows, and how many more there are."""
+    shown, count = list(rows[:FEW]), rows.count()
+    return {name: shown, f"more_{name}": count - len(shown)}
+
+
 def known(name: str) -> StackRow:
     """A stack that there is, broken or not; 404 otherwise."""
     try:
@@ -134,11 +144,12 @@ def latest(name: str) -> Preparation | None:
     return Preparation.objects.filter(stack=name).select_related("requested_by").first()
 
 
-def on_an_older_runtime(prepared: Preparation) -> list[Build]:
+def on_an_older_runtime(prepared: Preparation) -> BuildQuerySet:
     """The last release of each application, where it stands on another runtime of this stack than the newest."""
-    releases = Build.objects.succeeded().select_related("application").order_by("application__name", "-number")
-    last = releases.distinct("application__name")
-    return [build for build in last if build.stack == prepared.stack and build.runner_image != prepared.runner_image]
+    newest = Build.objects.succeeded().filter(application=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    last = Application.objects.order_by().values_list(Subquery(newest), flat=True)
+    older = Build.objects.filter(pk__in=last, stack=prepared.stack).exclude(runner_image=prepared.runner_image)
+    return older.for_rows().order_by("application__name")
 
 
 def files_of(stack: Stack) -> list[StackFile]:

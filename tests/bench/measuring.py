@@ -8,13 +8,15 @@ from pathlib import Path
 from django.conf import settings
 
 from portal.setup import base_image, engine, packages, redis_server
-from tests.bench import figures, record, table
+from tests.bench import figures, looking, record, table
 from tests.bench.options import Options
 from tests.bench.turns import workshop
 
 
 def bench(options: Options, document: Path) -> int:
     """0 when all goals that were measured are met, else 1. Raises `BenchFailed` or `SetupFailed`."""
+    if options.pages:
+        return bench_pages(options, document)
     _set_up(may_install=options.may_install)
     with workshop(options, settings.PORTAL_HOME, _say) as prepared:
         measured = prepared.measure()
@@ -25,6 +27,17 @@ def bench(options: Options, document: Path) -> int:
     if options.write_docs:
         record.write_docs(document, options, tables, record.machine())
     return 0 if all(goal.met for goal in goals) else 1
+
+
+def bench_pages(options: Options, document: Path) -> int:
+    """The same for the pages."""
+    redis_server.ensure(may_install=options.may_install)
+    looked = looking.look(options, settings.PORTAL_HOME, _say)
+    tables, machine = looking.text(looked), record.computer()
+    _tell(options, tables, looking.as_json(looked, machine))
+    if options.write_docs:
+        record.write_pages(document, tables, machine)
+    return 0 if all(seen.is_met for seen in looked.seen) else 1
 
 
 def _set_up(*, may_install: bool) -> None:

@@ -25,11 +25,14 @@ cases:        first        the first release; nothing of the application is know
               again        the same commit once more
               source       one line of the source changed
               requirement  one requirement changed
+
+With --pages it measures the pages instead: a portal of its own gets 100,000 invented builds of 1,000 applications, and
+each page is asked for by a person who is signed in. That takes about ten minutes and needs neither engine nor index.
 """
 ENDS = """\
 exit status: 0 when all goals that were measured are met, 1 when one is not, 2 for wrong options and when the bench
 could not be carried out, 130 after Ctrl-C. Nothing of it stays but the images of the base and the stack, as ./run
-keeps them.
+keeps them, and the folder of --home.
 """
 
 
@@ -42,6 +45,12 @@ class Options:
     """A file, `-` for stdout, empty for none."""
     write_docs: bool
     may_install: bool
+    pages: bool = False
+    """Measure the pages instead of releases."""
+    builds: int = 100_000
+    requests: int = 40
+    home: str = ""
+    """A data folder that is kept for the next time; empty for one that is gone afterwards."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,13 +68,24 @@ def parse(arguments: Sequence[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--rounds", type=_rounds, default=3, metavar="N", help="how often each is measured (default 3)")
+    parser.add_argument(
+        "--rounds", type=_number(1, MOST_ROUNDS), default=3, metavar="N", help="how often each is measured (default 3)"
+    )
     for name, known in (("applications", APPLICATIONS), ("cases", CASES)):
         listed = ",".join(known)
         parser.add_argument(f"--{name}", type=_some_of(known), default=known, metavar="A,B", help=f"default {listed}")
     parser.add_argument("--json", type=_place, metavar="FILE", help="write all figures there; - is stdout")
     parser.add_argument("--write-docs", action="store_true", help="put the result into docs/benchmarks.md")
     parser.add_argument("--no-install", action="store_true", help=argparse.SUPPRESS)  # of ./run itself
+    looking = parser.add_argument_group("pages", "instead of releases")
+    looking.add_argument("--pages", action="store_true", help="measure each page with very many invented builds")
+    looking.add_argument("--builds", type=_number(100, 5_000_000), metavar="N", default=100_000, help="default 100000")
+    looking.add_argument(
+        "--requests", type=_number(1, 10_000), metavar="N", default=40, help="for each page (default 40)"
+    )
+    looking.add_argument(
+        "--home", default="", metavar="FOLDER", help="keep the invented builds there for the next time"
+    )
     given = parser.parse_args(arguments)
     return Options(
         rounds=given.rounds,
@@ -74,13 +94,20 @@ def parse(arguments: Sequence[str]) -> Options:
         json=given.json or "",
         write_docs=given.write_docs,
         may_install=not given.no_install,
+        pages=given.pages,
+        builds=given.builds,
+        requests=given.requests,
+        home=given.home,
     )
 
 
-def _rounds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_ROUNDS):
-        raise argparse.ArgumentTypeError(f"write a number from 1 to {MOST_ROUNDS}, not “{text[:40]}”")
-    return int(text)
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def chosen(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"write a number from {least} to {most}, not “{text[:40]}”")
+        return int(text)
+
+    return chosen
 
 
 def _some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

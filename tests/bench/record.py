@@ -18,12 +18,18 @@ from tests.bench.options import Options
 from tests.bench.turns import Measured
 
 BEGINS, ENDS = "<!-- written by ./run bench --write-docs, from here -->", "<!-- to here -->"
+PAGES_BEGIN, PAGES_END = "<!-- written by ./run bench --pages --write-docs, from here -->", "<!-- pages to here -->"
 
 
 def machine() -> dict[str, Any]:
     """What the figures hold for; nothing that names the machine."""
     engine = json.loads(commands.run("docker", "version", "--format", "{{json .Server}}"))
     driver = commands.run("docker", "info", "--format", "{{.Driver}}").strip()
+    return {**computer(), "engine": engine["Version"], "storage_driver": driver}
+
+
+def computer() -> dict[str, Any]:
+    """The same without the engine."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "system": _system(),
@@ -31,8 +37,6 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count() or 0,
         "memory_gb": round(memory / 1e9),
         "python": platform.python_version(),
-        "engine": engine["Version"],
-        "storage_driver": driver,
     }
 
 
@@ -60,11 +64,24 @@ def as_json(options: Options, rows: Sequence[Row], measured: Measured, goals: Se
 
 def write_docs(path: Path, options: Options, tables: str, facts: Mapping[str, Any]) -> None:
     """Replace the generated section of the document. Raises `BenchFailed` when it has lost its marks."""
-    before, begins, rest = path.read_text(encoding="utf-8").partition(BEGINS)
-    _, ends, after = rest.partition(ENDS)
+    _write_between(path, BEGINS, ENDS, _section(options, tables, facts))
+
+
+def write_pages(path: Path, tables: str, facts: Mapping[str, Any]) -> None:
+    """The same for the section about the pages."""
+    text = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}. {facts['system']}, {facts['processors']} processors, "
+        f"{facts['memory_gb']} GB, Python {facts['python']}.\n\n```text\n{tables}```\n"
+    )
+    _write_between(path, PAGES_BEGIN, PAGES_END, text)
+
+
+def _write_between(path: Path, begin: str, end: str, text: str) -> None:
+    before, begins, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, ends, after = rest.partition(end)
     if not begins or not ends:
-        raise BenchFailed(f"{path} has lost the marks between which the result goes: put “{BEGINS}” and “{ENDS}” back.")
-    path.write_text(f"{before}{BEGINS}\n\n{_section(options, tables, facts)}\n{ENDS}{after}", encoding="utf-8")
+        raise BenchFailed(f"{path} has lost the marks between which the result goes: put “{begin}” and “{end}” back.")
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _section(options: Options, tables: str, facts: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from releases.models import Build, Outcome
+from releases.models import Application, Build, Image, Outcome
 from tests import factories
 from tests.pages.reading import body, see, source, words
 
@@ -77,6 +77,113 @@ def test_history_filters_by_day(manager: Client) -> None:
     assert found(manager, to="9999-12-31") == ["shop #2", "shop #1"]
 
 
+def test_history_filters_by_kind_and_stack(manager: Client) -> None:
+    shop = factories.application("shop")
+    first = factories.succeeded_build(shop)
+    factories.queued_build(shop, ref=factories.ref(shop, "main", kind="branch"), by=factories.user())
+    factories.finished_build(shop, retry_of=first, by=factories.user())
+    factories.queued_build(shop, rebase_of=first, ref=first.ref, commit=first.commit)
+    factories.queued_build(factories.application("feed", stack="python3.13-asgi"))
+    assert found(manager, kind="branch") == ["shop #2"]
+    assert found(manager, kind="rebuild") == ["shop #3"]
+    assert found(manager, kind="rebase") == ["shop #4"]
+    assert found(manager, kind="first", application="shop") == ["shop #2", "shop #1"]
+    assert found(manager, stack="python3.13-asgi") == ["feed #1"]
+    assert found(manager, by="(portal)", kind="rebase") == ["shop #4"]
+
+
+def test_history_finds_builds_of_a_stack_that_is_gone(manager: Client) -> None:
+    factories.queued_build(factories.application("shop", stack="python3.9-uwsgi"))
+    Application.objects.update(stack="python3.13-uwsgi")
+    assert found(manager, stack="python3.9-uwsgi") == ["shop #1"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        ("flask", [4, 3, 2, 1]),
+        ("Flask", [4, 3, 2, 1]),
+        ("flask==2.*", [2, 1]),
+        ("flask==2.0.1", [1]),
+        ("flask>=2.1", [4, 3, 2]),
+        ("flask>=2,<3", [2, 1]),
+        ("flask~=3.0", [4, 3]),
+        ("flask!=2.0.1", [4, 3, 2]),
+        ("flask 3", [4, 3]),
+        ("flask 3.0", [3]),
+        ("flask==3.1.0", [4]),
+        ("flask==9.*", []),
+        ("zope_interface", [1]),
+        ("zope.interface == 5.0", [1]),
+        ("ask", []),
+    ],
+)
+def test_history_filters_by_package_as_pip_compares_versions(manager: Client, wanted: str, numbers: list[int]) -> None:
+    shop = factories.application("shop")
+    for packages in ({"Flask": "2.0.1", "zope.interface": "5.0"}, {"flask": "2.10"}, {"flask": "3.0.3"}):
+        factories.succeeded_build(shop, packages=packages)
+    factories.succeeded_build(shop, packages={"flask": "3.1", "numpy": "2.0.1"})
+    assert found(manager, package=wanted) == [f"shop #{number}" for number in numbers]
+    if numbers and wanted.lower().startswith("flask"):
+        assert re.search(
+            r"shop #\d Succeeded v[\d.]+ [0-9a-f]{7} [Ff]lask \d", see(manager, f"{PAGE}?package={wanted}")
+        )
+
+
+def test_history_says_which_applications_are_alike_when_there_are_many(manager: Client) -> None:
+    for number in range(30):
+        factories.application(f"shop-{number}")
+    page = see(manager, f"{PAGE}?application=shop-301")
+    assert "“shop-301” is not known here; known are shop-" in page
+    assert "and 25 others." in page
+
+
+def test_history_offers_applications_while_a_name_is_typed(manager: Client) -> None:
+    for name in ("fruit-shop", "shopping", "billing"):
+        factories.application(name)
+    assert re.findall(r'value="([^"]+)"', body(manager.get(f"{PAGE}applications/?application=SHOP"))) == [
+        "fruit-shop",
+        "shopping",
+    ]
+
+
+def test_history_finds_nothing_but_names_the_applications_that_are_called_so(manager: Client) -> None:
+    factories.succeeded_build(factories.application("fruit-shop"))
+    assert "Applications that are called so: fruit-shop" in see(manager, f"{PAGE}?q=fruit")
+
+
+def test_history_says_what_a_checksum_without_a_build_means(manager: Client) -> None:
+    build = factories.succeeded_build(factories.application("shop"))
+    assert build.artifact is not None
+    assert "app.tar.gz" in see(manager, f"{PAGE}?q=sha256:{build.artifact.sha256}")
+    assert found(manager, q=f"sha256:{build.artifact.sha256}") == ["shop #1"]
+    assert found(manager, q=f"sha256:{build.commit}") == []
+    page = see(manager, f"{PAGE}?q={factories.sha256('elsewhere')}")
+    assert "No build here made a file with this sha256" in page
+    assert "even one byte gives another sha256" in page
+
+
+def test_history_finds_an_image_by_each_of_its_digests(manager: Client) -> None:
+    shop = factories.application("shop")
+    build = factories.succeeded_build(shop)
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # what is final must have these digests for once
+        Image.objects.update(config_digest=factories.image_id("config"), manifest_digest=factories.image_id("manifest"))
+        cursor.execute("SET session_replication_role = DEFAULT")
+    assert build.image is not None
+    for digest in (build.image.image_id, factories.image_id("config"), factories.image_id("manifest")):
+        assert found(manager, q=digest) == ["shop #1"]
+        assert found(manager, q=digest.removeprefix("sha256:")[:12]) == ["shop #1"]
+
+
+def test_history_finds_what_has_two_meanings_once(manager: Client) -> None:
+    flask = factories.application("flask")
+    factories.succeeded_build(flask, packages={"flask": "3.1"})
+    factories.queued_build(flask)
+    factories.succeeded_build(factories.application("shop"), packages={"flask": "3.1"})
+    assert found(manager, q="flask") == ["shop #1", "flask #2", "flask #1"]
+
+
 def test_history_finds_what_a_person_has_in_hand(manager: Client) -> None:
     shop = factories.application("shop")
     first = factories.succeeded_build(shop, packages={"Flask_Login": "0.6.3", "flask": "3.1.3"})
@@ -102,7 +209,17 @@ def test_history_finds_what_a_person_has_in_hand(manager: Client) -> None:
     [
         ("application=shap", "Application: “shap” is not known here; known are: shop."),
         ("outcome=fine", "Outcome: “fine” is not known here; known are: active, unsuccessful, succeeded, failed"),
-        ("by=nobody", "Asked by: “nobody” is not known here; known are: none."),
+        ("by=nobody", "Asked by: “nobody” is not known here; known are: (portal)."),
+        ("kind=bran", "Kind: “bran” is not known here; known are: tag, branch, commit, first, rebuild, rebase."),
+        ("stack=python3", "Stack: “python3” is not known here; known are: alpine-uwsgi, python2.7-uwsgi, python3.13-"),
+        (
+            "package=flask+is+good",
+            "With package: “flask is good” names no package: write flask, flask==2.*, flask>=2,<3",
+        ),
+        ("package=%3D%3D2", "With package: “==2” names no package"),
+        ("package=flask%5Basync%5D", "With package: Write the package and its version alone, such as flask==2.*"),
+        ("aplication=shop", "“aplication” is no filter here; there are: q, application, ref, outcome, package, kind"),
+        ("from=2026-02-02&to=2026-02-01", "To: the last day is before the first: no build can match."),
         ("from=yesterday", "From: write the date as 2026-11-23."),
         ("to=2026-02-31", "To: write the date as 2026-11-23."),
         ("q=a%00b", "Null characters are not allowed"),
@@ -171,7 +288,7 @@ def test_history_links_keep_every_filter(manager: Client) -> None:
     page = source(manager.get(f"{PAGE}?application=shop&q=flask&from=2020-01-01"))
     assert "?q=flask&amp;application=shop&amp;from=2020-01-01&amp;format=csv" in page
     assert 'value="flask"' in page
-    assert '<option value="shop" selected>' in page
+    assert 'name="application" value="shop"' in page
     assert 'href="?q=flask&amp;from=2020-01-01" aria-label="Remove the filter Application shop"' in page
 
 

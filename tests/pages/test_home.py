@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from django.db import connection
@@ -93,6 +94,54 @@ def test_home_warns_of_a_moved_tag_until_somebody_has_seen_it(manager: Client) -
     answer = manager.post(f"/applications/shop/moves/{move.pk}/seen/", {"back": "home"}, follow=True)
     assert "You have seen that v1.0.0 moved" in words(answer)
     assert "Tag v1.0.0 of shop moved." not in see(manager, "/")
+
+
+def test_home_shows_thirty_applications_and_finds_the_others(manager: Client) -> None:
+    for number in range(60):
+        factories.application(f"shop-{number:02d}")
+    page = see(manager, "/")
+    assert "Last releases 60" in page
+    assert "shop-29" in page
+    assert "shop-30" not in page
+    assert "30 of 60" in page
+    assert "shop-59" in see(manager, "/?page=2")
+    assert "shop-59" in see(manager, "/?page=99")
+    page = see(manager, "/?name=P-5")
+    assert "Last releases 10" in page
+    assert "shop-55" in page
+    assert "shop-49" not in page
+    assert "No application is so." in see(manager, "/?name=pear")
+
+
+def test_home_shows_those_that_need_somebody(manager: Client) -> None:
+    good, bad, fresh, unread = (factories.application(name) for name in ("good", "bad", "fresh", "unread"))
+    factories.finished_build(good)
+    factories.succeeded_build(good, ref=factories.ref(good, "v1.0.0"))
+    factories.succeeded_build(bad)
+    factories.finished_build(bad)
+    factories.running_build(bad)
+    factories.ref(fresh, "v1.0.0")
+    unread.note_refs_error("The host was not found; check the address.")
+
+    def shown(which: str) -> list[str]:
+        return re.findall(
+            r'<th scope="row">\s*<a href="/applications/([a-z]+)/">', body(manager.get(f"/?show={which}"))
+        )
+
+    assert shown("failing") == ["bad"]
+    assert shown("unbuilt") == ["fresh"]
+    assert shown("unreleased") == ["fresh", "unread"]
+    assert shown("unread") == ["unread"]
+    assert shown("nonsense") == ["bad", "fresh", "good", "unread"]
+
+
+def test_home_shows_eight_of_many_builds_at_work(manager: Client) -> None:
+    for _ in range(15):
+        factories.running_build()
+    page = see(manager, "/now/")
+    assert "Building now 15" in page
+    assert page.count("Producing") == 8
+    assert "7 more in History" in page
 
 
 def test_home_asks_as_often_for_ten_applications_as_for_two(manager: Client) -> None:
