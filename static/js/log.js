@@ -1,392 +1,399 @@
-/* The live log: asks for what is new by its offset, and shows it line by line. Nothing of a log ever becomes markup:
-   every piece goes in as text. 200 lines to a chunk that the browser leaves unrendered while it is out of sight. */
+/* The live log. All its lines are text in chunks, which cost next to nothing while they are out of sight and are found by
+   the browser's own search; near the view a chunk's lines become rows with number, time and colours. */
 "use strict";
 
 (() => {
-  const CHUNK = 200;
+  const { STEP, element, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble } = window.portalLog;
+  const { Reader, Search, Steps } = window.portalLog;
+  const LINES = 200; // of a chunk,
+  const LETTERS = 64 * 1024; // or so many letters: a browser lays out long lines slowly
   const LINE_HEIGHT = 20;
-  const SECOND = 1000;
-  const FULL_PIECE = 48 * 1024;
-  const ESCAPE = /\u001b\[([0-9;:]*)m|\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g;
-  const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
-  const TROUBLE = /\b(error|fatal|exception|traceback|failed|cannot|could not)\b/i;
-  const ENDS = { 0: ["fail", "bad"], 1: ["ok", "done"] };
-  const SVG = "http://www.w3.org/2000/svg";
-
-  const element = (name, look, text) => {
-    const made = document.createElement(name);
-    if (look) made.className = look;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-
-  const icon = (name, look) => {
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("class", `i ${look}`);
-    svg.setAttribute("aria-hidden", "true");
-    const use = document.createElementNS(SVG, "use");
-    use.setAttribute("href", `#i-${name}`);
-    svg.append(use);
-    return svg;
-  };
-
-  const tongue = document.documentElement.lang;
-  const number = (value, places = 0) =>
-    value.toLocaleString(tongue, { minimumFractionDigits: places, maximumFractionDigits: places });
-  const comma = number(0.5, 1)[1];
-
-  const seconds = (value) => {
-    if (!Number.isFinite(value)) return "";
-    if (value < 59.95) return `${number(value, value < 0.995 ? 2 : 1)} s`;
-    return `${Math.floor(Math.round(value) / 60)} min ${Math.round(value) % 60} s`;
-  };
-
-  /* ---- colours: Select Graphic Rendition, as classes ------------------------------------------------------- */
-
-  class Paint {
-    constructor() { this.reset(); }
-    reset() { this.colour = ""; this.bold = this.dim = this.underline = false; }
-    get look() {
-      return [this.colour, this.bold && "bold", this.dim && "dim", this.underline && "under"].filter(Boolean).join(" ");
-    }
-    take(codes) {
-      const list = codes.split(/[;:]/).map(Number);
-      for (let at = 0; at < list.length; at += 1) {
-        const code = list[at];
-        if (code === 0) this.reset();
-        else if (code === 1) this.bold = true;
-        else if (code === 2) this.dim = true;
-        else if (code === 4) this.underline = true;
-        else if (code === 22) this.bold = this.dim = false;
-        else if (code === 24) this.underline = false;
-        else if (code >= 30 && code <= 37) this.colour = COLOURS[code - 30];
-        else if (code >= 90 && code <= 97) this.colour = COLOURS[code - 90];
-        else if (code === 39) this.colour = "";
-        else if (code === 38 || code === 48) {
-          if (code === 38 && list[at + 1] === 5) this.colour = COLOURS[list[at + 2] % 8] && list[at + 2] < 16 ? COLOURS[list[at + 2] % 8] : "";
-          at += list[at + 1] === 5 ? 2 : 4;
-        }
-      }
-    }
-  }
-
-  /* Puts a line's text into `into`, with its colours; a line begins without any. Answers the plain text. */
-  const paint = (text, into) => {
-    if (!text.includes("\u001b")) {
-      into.textContent = text;
-      return text;
-    }
-    const brush = new Paint();
-    let plain = "";
-    const put = (piece) => {
-      if (!piece) return;
-      plain += piece;
-      into.append(brush.look ? element("span", brush.look, piece) : piece);
-    };
-    let end = 0;
-    for (const found of text.matchAll(ESCAPE)) {
-      put(text.slice(end, found.index));
-      if (found[1] !== undefined) brush.take(found[1]);
-      end = found.index + found[0].length;
-    }
-    put(text.slice(end));
-    return plain;
-  };
-
-  /* ---- one log ---------------------------------------------------------------------------------------------- */
+  const NEAR = 800; // pixels above and below the view in which chunks are rows
+  const PATIENCE = 150; // milliseconds until what was read so far of a long log is shown
+  const PLACE = /^#(?:L(\d+)(?:-L?(\d+))?|(step-[\w-]+))$/;
+  const SETTLING = 1000; // milliseconds for which a line that was gone to is held in its place
+  const UPWARDS = ["ArrowUp", "PageUp", "Home"];
 
   class Log {
     constructor(box) {
       this.box = box;
       this.words = box.dataset;
-      this.view = box.querySelector("[data-log-lines]");
-      this.nav = box.querySelector("[data-log-steps]");
-      this.status = box.querySelector("[data-log-status]");
-      this.field = box.querySelector("[data-log-find]");
-      this.follow = box.querySelector("[data-log-follow]");
+      const part = (name) => box.querySelector(`[data-log-${name}]`);
+      Object.assign(this, { view: part("lines"), links: part("steps"), follow: part("follow"), pill: part("pill") });
       this.active = box.dataset.active === "1";
-      this.offset = 0;
-      this.rest = "";
-      this.waiting = "";
-      this.shown = -SECOND;
-      this.plain = [];
-      this.steps = [];
-      this.found = [];
-      this.at = -1;
-      this.last = 0;
-      this.top = 0;
-      this.wait = SECOND;
-      this.decoder = new TextDecoder();
+      this.search = new Search(box, this);
+      this.near = new IntersectionObserver((seen) => this.seen(seen), { root: this.view, rootMargin: `${NEAR}px 0px` });
+      this.empty();
       for (const control of box.querySelectorAll("[data-log-control]")) control.hidden = false;
-      this.follow.checked = this.active && !location.hash;
       this.follow.closest("[data-log-control]").hidden = !this.active;
+      box.classList.toggle("live", this.active);
+      this.follow.checked = this.active && !PLACE.test(location.hash);
       this.listen();
       this.view.setAttribute("aria-busy", "true");
-      this.poll();
+      new Reader(this.words.logUrl, this).run();
+    }
+
+    /* As it is before the first line. */
+    empty() {
+      this.near.disconnect();
+      this.view.replaceChildren();
+      this.links.replaceChildren();
+      Object.assign(this, {
+        raw: [], chunks: [], drawn: new Set(), changed: new Set(), painted: new Map(), chunk: null,
+        steps: new Steps(this.view, this.links), left: null, last: 0, top: 0, height: 0, told: 0, held: null, shown: performance.now(), range: [0, 0],
+      });
+      this.columns = columnsOf(this.view);
+      this.awaits = PLACE.test(location.hash);
     }
 
     listen() {
-      this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
-      this.follow.addEventListener("change", () => this.keepUp());
-      this.field.addEventListener("keydown", (event) => {
-        if (event.key !== "Enter") return;
-        event.preventDefault();
-        this.enter(event.shiftKey ? -1 : 1);
-      });
-      this.field.addEventListener("input", () => {
-        clearTimeout(this.typing);
-        this.typing = setTimeout(() => this.search(this.field.value), 150);
-      });
-      this.view.addEventListener("click", (event) => {
-        const number = event.target.closest("b.n");
-        if (number) location.hash = number.parentElement.id;
-      });
-      this.nav.addEventListener("click", () => { this.follow.checked = false; });
-      addEventListener("hashchange", () => this.goToHash());
-    }
-
-    /* ---- reading ---- */
-
-    async poll() {
-      let more = false;
-      try {
-        const address = new URL(this.words.logUrl, location);
-        address.searchParams.set("offset", this.offset);
-        const answer = await fetch(address, { cache: "no-store" });
-        const next = answer.headers.get("X-Next-Offset");
-        if (!answer.ok || next === null) throw new Error(`status ${answer.status}`);
-        const bytes = await answer.arrayBuffer();
-        this.offset = Number(next);
-        this.waiting += this.decoder.decode(bytes, { stream: true });
-        /* Of a long log the first piece is shown at once and the rest in few large ones: each showing costs a frame. */
-        if (bytes.byteLength < FULL_PIECE || performance.now() - this.shown > SECOND) this.showWaiting();
-        this.done = answer.headers.get("X-Log-Done") === "1";
-        this.good = answer.headers.get("X-Log-Good");
-        more = bytes.byteLength > 0;
-        this.wait = SECOND;
-        if (this.trouble) this.say("");
-        this.trouble = false;
-      } catch {
-        this.trouble = true;
-        this.wait = Math.min(this.wait * 2, 15 * SECOND);
-        this.say(this.words.unreadable);
+      const { view } = this;
+      view.addEventListener("scroll", () => this.scrolled(), { passive: true });
+      view.addEventListener("wheel", (event) => { if (event.deltaY < 0) this.stay(); }, { passive: true });
+      view.addEventListener("click", (event) => this.pick(event));
+      this.box.addEventListener("keydown", (event) => this.key(event));
+      this.follow.addEventListener("change", () => this.setFollow(this.follow.checked));
+      this.pill.addEventListener("click", () => this.toEnd());
+      for (const hand of ["wheel", "pointerdown", "touchstart", "keydown"]) {
+        view.addEventListener(hand, () => { this.held = null; }, { passive: true });
       }
-      this.keepUp();
-      if (this.done) this.finish();
-      else setTimeout(() => this.poll(), more && !this.trouble ? 0 : this.wait);
-      if (!more) this.settle();
+      document.addEventListener("click", (event) => {
+        if (event.target.closest(`a[href="${location.hash || "#"}"]`)) this.goToHash(); // no change, so nobody else says
+      });
+      new ResizeObserver(() => this.keepUp()).observe(view);
+      addEventListener("hashchange", () => this.goToHash());
+      document.addEventListener("htmx:afterSettle", () => this.pointAtError());
     }
 
-    showWaiting() {
-      const text = this.waiting;
-      this.waiting = "";
-      this.take(text);
-      this.shown = performance.now();
+    say(kind, text) {
+      const place = this.box.querySelector(`[data-log-${kind}]`);
+      if (place.textContent !== text) place.textContent = text;
     }
+
+    /* ---- what the reader gives ---- */
 
     take(text) {
-      const lines = (this.rest + text).split("\n");
-      this.rest = lines.pop();
-      for (const line of lines) this.line(line);
-      this.flush();
+      let from = 0;
+      for (let to = text.indexOf("\n"); to >= 0; from = to + 1, to = text.indexOf("\n", from)) this.line(text.slice(from, to));
+      if (performance.now() - this.shown > PATIENCE) this.showChanged();
+    }
+
+    caughtUp() {
+      this.showChanged();
+      if (this.awaits) this.goToHash();
+      this.view.removeAttribute("aria-busy");
+      this.view.dataset.read = ""; // only now can it be called empty
+    }
+
+    anew() {
+      this.empty();
+      this.search.begin(this.search.field.value);
+    }
+
+    trouble(kind) {
+      const line = this.awaits && Number(PLACE.exec(location.hash)?.[1]);
+      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", line.toLocaleString()) : "";
+      this.say("trouble", kind ? this.words[kind] : awaited);
+    }
+
+    finish(good) {
+      const mayMove = this.follow.checked || (!this.active && (this.awaits || !PLACE.test(location.hash)));
+      this.steps.close(this.last, good === null ? "cancel" : good ? "ok" : "fail", good === null ? "dim" : good ? "done" : "bad");
+      this.active = false;
+      this.ended = good === null ? "" : good ? "good" : "bad";
+      this.box.classList.remove("live");
+      this.dressAll();
+      this.setFollow(false);
+      this.follow.closest("[data-log-control]").hidden = true;
+      if (good === false) this.findError();
+      if (mayMove && this.error) this.show(this.error, { page: false });
+      else if (mayMove) this.toEnd();
     }
 
     line(raw) {
-      const tab = raw.indexOf("\t");
-      const at = Number(raw.slice(0, Math.max(tab, 0)));
-      const text = raw.slice(tab + 1);
-      if (Number.isFinite(at)) this.last = at;
-      if (text.startsWith("\u001e")) this.step(text.slice(1).trim(), this.last);
-      else this.row(text, this.last);
-    }
-
-    row(text, at) {
-      const number = this.plain.length + 1;
-      const row = element("div", "l");
-      row.id = `L${number}`;
-      const words = element("span");
-      this.plain.push(paint(text, words));
-      row.append(element("b", "n", number), element("i", "", at.toFixed(2).replace(".", comma)), words);
-      if (!this.chunk || this.chunk.count >= CHUNK) this.newChunk();
-      this.chunk.fragment.append(row);
+      this.raw.push(raw);
+      const text = textOf(raw);
+      if (text.startsWith(STEP)) {
+        this.begin(text.slice(1).trim(), raw);
+        return;
+      }
+      const before = this.left;
+      if (before) this.painted.set(this.raw.length, before);
+      this.left = leftBy(text, before);
+      if (!this.chunk || this.chunk.count >= LINES || this.chunk.letters >= LETTERS) this.newChunk();
       this.chunk.count += 1;
+      this.chunk.letters += text.length;
+      this.chunk.tall += Math.max(1, Math.ceil(text.length / this.columns));
+      this.changed.add(this.chunk);
     }
 
     newChunk() {
-      this.flush();
       const node = element("div", "chunk");
-      (this.current ? this.current.node : this.view).append(node);
-      this.chunk = { node, count: 0, fragment: document.createDocumentFragment() };
+      this.chunk = { node, first: this.raw.length, count: 0, letters: 0, tall: 0, rows: 0 };
+      node.log = this.chunk;
+      this.chunks.push(this.chunk);
+      this.chunk.place = this.steps.place;
     }
 
-    flush() {
-      if (!this.chunk || !this.chunk.fragment.childNodes.length) return;
-      this.chunk.node.append(this.chunk.fragment);
+    begin(name, raw) {
+      this.steps.close(secondsOf(raw), "ok", "done");
+      this.steps.begin(name, this.raw.length, secondsOf(raw), this.active);
+      this.chunk = this.left = null;
+      if (this.active && !this.view.hasAttribute("aria-busy")) this.say("said", name);
     }
 
-    step(name, at) {
-      this.flush();
-      this.close(at, "ok", "done");
-      this.chunk = null;
-      this.plain.push(""); // it is a line of the downloaded log as well: both number alike
-      const node = element("section", "step");
-      const head = element("h3", "s");
-      head.id = `step-${name.replace(/[^a-z0-9_-]/gi, "-")}`;
-      const state = icon("run", this.active ? "turn run" : "run");
-      const took = element("span");
-      head.append(state, element("b", "", name), took);
-      node.append(head);
-      this.view.append(node);
-      const link = element("a", "", name);
-      link.href = `#${head.id}`;
-      this.nav.append(link);
-      this.current = { node, head, state, took, link, at, first: this.plain.length };
-      this.steps.push(this.current);
-      this.mark();
+    /* ---- showing ---- */
+
+    showChanged() {
+      const digits = String(this.raw.length).length;
+      if (digits > 3) this.box.style.setProperty("--digits", digits);
+      for (const chunk of this.changed) {
+        chunk.node.style.containIntrinsicBlockSize = `auto ${chunk.tall * LINE_HEIGHT}px`;
+        if (!chunk.node.isConnected) this.add(chunk);
+        if (chunk.rows) this.draw(chunk);
+        else chunk.node.textContent = this.text(chunk);
+      }
+      this.changed.clear();
+      if (this.follow.checked) this.drawEnd();
+      this.last = this.raw.length ? secondsOf(this.raw[this.raw.length - 1]) || this.last : 0;
+      this.steps.time(this.last);
+      this.search.goOn();
+      this.keepUp();
+      this.shown = performance.now();
     }
 
-    close(at, shape, look) {
-      if (!this.current) return;
-      this.current.took.textContent = seconds(at - this.current.at);
-      const state = icon(shape, look);
-      this.current.state.replaceWith(state);
-      this.current.state = state;
+    add(chunk) {
+      chunk.place.append(chunk.node);
+      this.near.observe(chunk.node);
     }
 
-    finish() {
-      if (this.rest) this.take("\n");
-      this.flush();
-      this.close(this.last, ...(ENDS[this.good] || ["cancel", "dim"]));
-      this.follow.closest("[data-log-control]").hidden = true;
-      this.active = false;
-      this.settle();
-      if (this.good === "0") this.firstError();
+    text(chunk) {
+      const lines = this.raw.slice(chunk.first - 1, chunk.first - 1 + chunk.count);
+      return `${lines.map(plainOf).join("\n")}\n`; // without the last one an empty line at the end would have no height
     }
 
-    /* All that was there at first has been read: let assistive technology and the address have their turn. */
-    settle() {
-      if (this.settled) return;
-      this.settled = true;
-      this.view.removeAttribute("aria-busy");
-      if (!this.goToHash() && !this.active) this.view.scrollTop = this.view.scrollHeight;
+    /* A chunk's lines as rows: those that it has not yet. */
+    draw(chunk) {
+      if (!chunk.rows) chunk.node.textContent = "";
+      const fragment = document.createDocumentFragment();
+      for (; chunk.rows < chunk.count; chunk.rows += 1) fragment.append(this.row(chunk.first + chunk.rows));
+      chunk.node.append(fragment);
+      chunk.node.classList.add("rows");
+      this.drawn.add(chunk);
     }
 
-    firstError() {
-      const from = this.current ? this.current.first : 0;
-      let index = this.plain.findIndex((text, number) => number >= from && TROUBLE.test(text));
-      if (index < 0) index = this.plain.length - 1;
-      if (index < 0) return;
-      this.error = index + 1;
+    undraw(chunk) {
+      chunk.node.textContent = this.text(chunk);
+      chunk.node.classList.remove("rows");
+      chunk.rows = 0;
+      this.drawn.delete(chunk);
+    }
+
+    drawEnd() {
+      let lines = (this.view.clientHeight + NEAR) / LINE_HEIGHT;
+      for (let at = this.chunks.length - 1; at >= 0 && lines > 0; at -= 1) {
+        this.draw(this.chunks[at]);
+        lines -= this.chunks[at].count;
+      }
+    }
+
+    row(number) {
+      const raw = this.raw[number - 1];
+      const row = element("div", "l");
+      row.id = `L${number}`;
+      const words = element("span");
+      paint(textOf(raw), words, this.painted.get(number));
+      row.append(element("b", "n", number), element("i", "", secondsOf(raw).toFixed(2)), words);
+      this.dress(row, number);
+      return row;
+    }
+
+    dress(row, number) {
+      row.classList.toggle("hit", number === this.error);
+      if (this.ended) row.classList.toggle(this.ended, number === this.raw.length);
+      row.classList.toggle("at", number >= this.range[0] && number <= this.range[1]);
+      this.search.mark(row, number);
+    }
+
+    dressAll() {
+      this.search.clear();
+      for (const chunk of this.drawn) [...chunk.node.children].forEach((row, at) => this.dress(row, chunk.first + at));
+    }
+
+    /* Chunks come near the view, or leave it; what the reader has selected stays as it is. */
+    seen(entries) {
+      const selected = getSelection();
+      for (const { isIntersecting, target } of entries) {
+        if (isIntersecting) this.draw(target.log);
+        else if (target.log.rows && (selected.isCollapsed || !selected.containsNode(target, true))) this.undraw(target.log);
+      }
+      this.keepUp();
+    }
+
+    /* ---- moving ---- */
+
+    setFollow(on) {
+      this.follow.checked = on;
+      this.held = null;
+      this.keepUp();
+    }
+
+    /* The reader has taken over. */
+    stay() {
+      this.awaits = false;
+      this.held = null;
+      if (this.follow.checked && this.view.scrollHeight > this.view.clientHeight) this.setFollow(false);
+    }
+
+    keepUp() {
+      if (this.follow.checked || this.view.hasAttribute("aria-busy")) this.told = this.raw.length;
+      if (this.follow.checked) this.scrollTo(this.view.scrollHeight);
+      else if (this.held) this.hold();
+      this.tellPill();
+      this.steps.mark();
+    }
+
+    scrollTo(top) {
+      this.view.scrollTop = top;
+      this.top = this.view.scrollTop;
+      this.height = this.view.scrollHeight;
+    }
+
+    isAtEnd() { return this.view.scrollHeight - this.view.clientHeight - this.view.scrollTop < 2 * LINE_HEIGHT; }
+
+    scrolled() {
+      const { scrollTop, scrollHeight } = this.view;
+      const atEnd = this.isAtEnd();
+      if (this.held && performance.now() > this.held.until) this.held = null;
+      if (scrollTop < this.top - 1 && scrollHeight >= this.height && !atEnd) this.stay();
+      else if (scrollTop > this.top + 1 && atEnd && this.active && !this.follow.checked) this.setFollow(true);
+      this.top = scrollTop;
+      this.height = scrollHeight;
+      this.tellPill();
+      this.steps.mark();
+    }
+
+    /* The way back, with what has come since the reader left the end. */
+    tellPill() {
+      this.pill.hidden = this.follow.checked || this.isAtEnd();
+      const count = this.raw.length - this.told;
+      const text = this.words[!this.active ? "toEnd" : count === 1 ? "newLine" : count ? "newLines" : "toFollow"];
+      this.pill.firstElementChild.textContent = text.replace("{n}", count.toLocaleString());
+    }
+
+    toEnd() {
+      if (this.active) this.setFollow(true);
+      this.held = null;
+      this.drawEnd();
+      this.scrollTo(this.view.scrollHeight);
+      this.tellPill();
+    }
+
+    chunkOf(number) {
+      let low = 0;
+      let high = this.chunks.length - 1;
+      while (low < high) {
+        const middle = Math.ceil((low + high) / 2);
+        if (this.chunks[middle].first <= number) low = middle;
+        else high = middle - 1;
+      }
+      return this.chunks[low];
+    }
+
+    nodeOf(number) {
+      if (this.steps.all.has(number)) return this.steps.all.get(number).node;
+      const chunk = this.chunkOf(number);
+      this.draw(chunk);
+      return chunk.node.children[number - chunk.first];
+    }
+
+    /* Scrolls the log to a line, and the page only as far as the log is out of sight. */
+    show(number, { page = true } = {}) {
+      this.awaits = false;
+      this.setFollow(false);
+      const node = this.nodeOf(number);
+      this.held = { node, part: node.className === "step" ? 0 : 1 / 3, until: performance.now() + SETTLING };
+      this.hold();
+      if (page) this.box.scrollIntoView({ block: "nearest" });
+      this.dressAll();
+    }
+
+    /* The line stays in its place while the chunks around it become rows and turn out higher or lower. */
+    hold() {
+      if (!this.held.node.isConnected) return;
+      const bounds = this.view.getBoundingClientRect();
+      this.scrollTo(this.view.scrollTop + this.held.node.getBoundingClientRect().top - bounds.top - this.held.part * bounds.height);
+    }
+
+    goToLine(number) {
+      if (number < 1 || number > this.raw.length) return false;
+      this.name(number, number);
+      this.show(number);
+      return true;
+    }
+
+    /* Makes some lines the page's address. */
+    name(from, to) {
+      this.range = [from, to];
+      history.replaceState(history.state, "", from === to ? `#L${from}` : `#L${from}-L${to}`);
+      this.dressAll();
+    }
+
+    goToHash() {
+      const [, first, second, step] = PLACE.exec(location.hash) || [];
+      const place = [...this.steps.all].find(([, one]) => one.node.id === step);
+      const [from, to] = [Number(first), Number(second || first)].sort((one, other) => one - other);
+      if (place) {
+        this.show(place[0]);
+      } else if (from >= 1 && from <= this.raw.length) {
+        this.range = [from, to];
+        this.show(from);
+      }
+    }
+
+    pick(event) {
+      const number = Number(event.target.closest("b.n")?.textContent);
+      if (!number) return;
+      const other = event.shiftKey && this.range[0] ? this.range[0] : number;
+      this.stay();
+      this.name(Math.min(number, other), Math.max(number, other));
+    }
+
+    /* Inside the log alone, so that no key is taken from the page. */
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target !== this.view) return;
+      if (UPWARDS.includes(event.key)) this.stay();
+      else if (event.key === "n") this.search.move(1);
+      else if (event.key === "N") this.search.move(-1);
+      else if (event.key === "/") this.search.field.focus();
+      if (event.key !== "/") return;
+      event.preventDefault();
+      event.stopPropagation();
+    }
+
+    /* ---- the first error ---- */
+
+    findError() {
+      const known = Number(this.words.errorLine || document.querySelector("[data-error-line]")?.dataset.errorLine);
+      this.error = known >= 1 && known <= this.raw.length ? known : firstTrouble(this.raw, this.steps.current?.first ?? 1);
+      if (!this.error) return;
       const link = element("a", "err", this.words.firstError);
       link.href = `#L${this.error}`;
-      this.nav.prepend(link);
+      this.links.prepend(link);
       this.pointAtError();
-      document.addEventListener("htmx:afterSettle", () => this.pointAtError());
-      const row = this.rowAt(index + 1);
-      row?.classList.add("hit");
-      if (row && !/^#(L\d|step-)/.test(location.hash)) this.show(row);
+      this.dressAll();
     }
 
     /* The sentence that says why a build failed leads to its line, as soon as both are there. */
     pointAtError() {
       const place = document.querySelector("[data-first-error][hidden]");
-      if (!place) return;
+      if (!place || !this.error) return;
       const link = element("a", "", `${this.words.firstError}, ${this.words.lineWord} ${this.error}`);
       link.href = `#L${this.error}`;
       place.replaceChildren(link);
       place.hidden = false;
     }
-
-    /* ---- moving ---- */
-
-    rowAt(number) { return this.view.querySelector(`#L${Number(number)}`); }
-
-    /* Scrolls the log alone; the page stays where the reader has it. */
-    show(row) {
-      const bounds = this.view.getBoundingClientRect();
-      this.view.scrollTop += row.getBoundingClientRect().top - bounds.top - bounds.height / 3;
-    }
-
-    keepUp() {
-      if (!this.follow.checked || !this.active) return;
-      this.view.scrollTop = this.view.scrollHeight;
-      this.top = this.view.scrollTop;
-    }
-
-    scrolled() {
-      const up = this.view.scrollTop < this.top - 1;
-      const end = this.view.scrollHeight - this.view.clientHeight - this.view.scrollTop < 2 * LINE_HEIGHT;
-      if (up && !end) this.follow.checked = false;
-      this.top = this.view.scrollTop;
-      this.mark();
-    }
-
-    /* Which step the reader is in. */
-    mark() {
-      const edge = this.view.getBoundingClientRect().top + 2 * LINE_HEIGHT;
-      let here = this.steps[0];
-      for (const step of this.steps) if (step.node.getBoundingClientRect().top <= edge) here = step;
-      for (const step of this.steps) {
-        if (step === here) step.link.setAttribute("aria-current", "true");
-        else step.link.removeAttribute("aria-current");
-      }
-    }
-
-    goToHash() {
-      const found = /^#(L\d+|step-[\w-]+)$/.exec(location.hash);
-      const target = found && this.view.querySelector(found[0]);
-      if (!target) return false;
-      this.follow.checked = false;
-      this.view.querySelector(".at")?.classList.remove("at");
-      if (target.classList.contains("l")) target.classList.add("at");
-      if (target.classList.contains("l")) this.show(target);
-      else this.view.scrollTop += target.parentElement.getBoundingClientRect().top - this.view.getBoundingClientRect().top;
-      target.scrollIntoView({ block: "nearest" });
-      return true;
-    }
-
-    /* ---- searching ---- */
-
-    search(text) {
-      for (const number of this.found) this.rowAt(number)?.classList.remove("found");
-      const wanted = text.trim().toLowerCase();
-      this.wanted = wanted;
-      this.at = -1;
-      this.found = [];
-      if (!wanted || /^\d+$/.test(wanted)) return this.say("");
-      this.plain.forEach((line, index) => {
-        if (line.toLowerCase().includes(wanted)) this.found.push(index + 1);
-      });
-      for (const number of this.found.slice(0, 5000)) this.rowAt(number).classList.add("found");
-      return this.say(this.found.length ? this.count() : this.words.none);
-    }
-
-    enter(step) {
-      clearTimeout(this.typing);
-      const wanted = this.field.value.trim();
-      if (/^\d+$/.test(wanted) && this.rowAt(wanted)) {
-        location.hash = `L${Number(wanted)}`;
-        this.goToHash();
-        return;
-      }
-      if (wanted.toLowerCase() !== this.wanted) this.search(wanted);
-      if (!this.found.length) return;
-      this.at = (this.at + step + this.found.length) % this.found.length;
-      this.follow.checked = false;
-      this.view.querySelector(".at")?.classList.remove("at");
-      const row = this.rowAt(this.found[this.at]);
-      row.classList.add("at");
-      this.show(row);
-      row.scrollIntoView({ block: "nearest" });
-      this.say(this.count());
-    }
-
-    count() {
-      const place = this.at < 0 ? "" : `${number(this.at + 1)} / `;
-      return `${place}${number(this.found.length)}`;
-    }
-
-    say(text) { this.status.textContent = text; }
   }
 
   for (const box of document.querySelectorAll("[data-log-url]")) new Log(box);
