@@ -224,7 +224,7 @@ def environment(build: Build, **fields: Any) -> Environment:
     return Environment.objects.create(application=build.application, made_by=build, **given)
 
 
-def difference(commits: int = 2, files: int = 3, **fields: Any) -> Difference:
+def difference(commits: int = 2, files: int = 3, /, **fields: Any) -> Difference:
     """As it is read from a repository: so many commits that come, and files that changed."""
     given: dict[str, Any] = {
         "base": commit("base"),

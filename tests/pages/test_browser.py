@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from releases.models import Application, Build, Outcome, Ref
+from releases.models import Application, Build, Comparison, Outcome, Ref
+from releases.specs import CommitFacts
 from releases.storage import Blobs
 from tests import factories
 
@@ -46,6 +47,10 @@ PAGES = (
     "/applications/intranet/",
     "/applications/fruit-shop/settings/",
     "/applications/new/",
+    "/applications/fruit-shop/compare/",
+    "/applications/fruit-shop/compare/?old=1&new=x",
+    "/applications/fruit-shop/compare/1...2/",
+    "/applications/fruit-shop/compare/2...3/",
     "/history/",
     "/history/?q=flask&outcome=succeeded",
     "/history/?outcome=nonsense",
@@ -123,6 +128,11 @@ def shop_with_a_past() -> Application:
     factories.running_build(app)
     for outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.WORKER_LOST, Outcome.CANCELLED):
         factories.finished_build(app, outcome)
+    one, other, third, *_ = Build.objects.succeeded().filter(application=app).order_by("number")
+    gone = (CommitFacts(factories.commit("gone"), "Iker Sanz", 1_790_000_000, "Only in the old one"),)
+    factories.comparison(one, other, factories.difference(60, 60, gone=gone, gone_count=1))
+    row, _ = Comparison.objects.ask(app, other.commit, third.commit)
+    row.mark_failed("The commit abc1234 is no longer in the repository.")
     factories.moved(Ref.objects.get(name="v1.0.0"))
     factories.moved(Ref.objects.get(name="v1.1.0"), to="")
     about = {
