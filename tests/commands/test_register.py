@@ -30,7 +30,7 @@ def test_register_with_everything_set(run: Run) -> None:
     said = run(
         "register", "shop", ADDRESS, "--stack", "python3.13-uwsgi", "--entry-point", "main:application",
         "--directory", "web", "--requirements", "deps/prod.txt", "--probe-path", "/health", "--probe", "required",
-        "--env", "A=1", "--env", "URL=http://x/?a=b",
+        "--env", "A=1", "--env", "URL=http://x/?a=b", "--rule", "v*,!*-rc*",
     )  # fmt: skip
     assert said.code == 0
     app = Application.objects.get()
@@ -42,6 +42,8 @@ def test_register_with_everything_set(run: Run) -> None:
     )
     assert (app.probe_path, app.probe_policy) == ("/health", "required")
     assert app.environment == {"A": "1", "URL": "http://x/?a=b"}
+    assert (app.rule, app.rule_armed) == ("v*, !*-rc*", False)
+    assert app.rule_set_at is not None
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,9 @@ def test_register_with_everything_set(run: Run) -> None:
         (["shop", ADDRESS, "--directory", "../x"], "directory: Write a folder"),
         (["shop", ADDRESS, "--requirements", "/etc/passwd"], "requirements: Write a path"),
         (["shop", ADDRESS, "--entry-point", "a b:c"], "module: Write the module"),
+        (["shop", ADDRESS, "--rule", "v[0-9*"], "rule: “v[0-9*”: close the bracket"),
+        (["shop", ADDRESS, "--rule", "refs/tags/v*, a b"], "rule: “refs/tags/v*”: write the tag's name alone"),
+        (["shop", ADDRESS, "--rule", "v" * 300], "rule: "),
         (["shop", ADDRESS, "--env", "A B=1"], "is no name for an environment variable"),
     ],
 )
