@@ -198,3 +198,12 @@ def test_redis_away_is_said_once_and_what_was_asked_stands(staff: Client, settin
     page = act(staff, "rebuild", one, two)
     assert page.count("Redis does not answer") == 1
     assert Build.objects.queued().count() == 2
+
+
+def test_rule_is_checked_as_on_the_page(staff: Client) -> None:
+    app = factories.application("fruit-shop", repository=FIELDS["repository"])
+    answer = staff.post(change(app), {**FIELDS, "rule": "v[0-9"})
+    assert "close the bracket" in str(answer.context["adminform"].form.errors["rule"])
+    staff.post(change(app), {**FIELDS, "rule": "v*"})
+    app.refresh_from_db()
+    assert (app.rule, app.rule_armed, app.refs_are_being_read) == ("v*", False, True)

@@ -32,7 +32,7 @@ def test_register_with_everything_set(run: Run) -> None:
     said = run(
         "register", "shop", ADDRESS, "--stack", "python3.13-uwsgi", "--entry-point", "main:application",
         "--directory", "web", "--requirements", "deps/prod.txt", "--probe-path", "/health", "--probe", "required",
-        "--env", "A=1", "--env", "URL=http://x/?a=b",
+        "--env", "A=1", "--env", "URL=http://x/?a=b", "--rule", "v*,!*-rc*",
     )  # fmt: skip
     assert said.code == 0
     app = Application.objects.get()
@@ -44,6 +44,8 @@ def test_register_with_everything_set(run: Run) -> None:
     )
     assert (app.probe_path, app.probe_policy) == ("/health", "required")
     assert app.environment == {"A": "1", "URL": "http://x/?a=b"}
+    assert (app.rule, app.rule_armed) == ("v*, !*-rc*", False)
+    assert app.rule_set_at is not None
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,9 @@ def test_register_with_everything_set(run: Run) -> None:
         (["shop", ADDRESS, "--image-budget", "0"], "image_budget_mb: Write whole megabytes from 1 to 20,000"),
         (["shop", ADDRESS, "--archive-budget", "20001"], "archive_budget_mb: Write whole megabytes"),
         (["shop", ADDRESS, "--growth-budget", "9999:fail"], "growth_budget: Write whole per cent from 1 to 1,000"),
+        (["shop", ADDRESS, "--rule", "v[0-9*"], "rule: “v[0-9*”: close the bracket"),
+        (["shop", ADDRESS, "--rule", "refs/tags/v*, a b"], "rule: “refs/tags/v*”: write the tag's name alone"),
+        (["shop", ADDRESS, "--rule", "v" * 300], "rule: "),
         (["shop", ADDRESS, "--env", "A B=1"], "is no name for an environment variable"),
     ],
 )

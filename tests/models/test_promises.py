@@ -90,6 +90,8 @@ def workshop() -> Workshop:
 
 def pause() -> Pause:
     return Pause.objects.begin("The engine is brought up to date", by=None)
+def asked_build() -> Build:
+    return factories.queued_build(by=factories.user())
 
 
 REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
@@ -117,6 +119,7 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (factories.queued_build, {"source_size": -1}, "source_size"),
     (rebased_build, {"without_cache": True}, "build_rebase_is_no_rebuild"),
     (rebased_build, {"retry_of": F("rebase_of")}, "build_rebase_is_no_rebuild"),
+    (asked_build, {"rule": "v*"}, "build_rule_is_nobody_else"),
     (step, {"result": "succeeded"}, "step_over_means_finished_at"),
     (step, {"finished_at": NOW}, "step_over_means_finished_at"),
     (step, {"seconds": -0.5}, "step_seconds_not_negative"),

@@ -232,3 +232,17 @@ def at(second: int) -> datetime:
 
 def told(verb: str) -> list[Event]:
     return list(Event.objects.filter(verb=verb).order_by("id"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "promise"),
+    [
+        ({"before": "main"}, "move_before_is_40_hex"),
+        ({"after": "main"}, "move_after_is_40_hex"),
+        ({"after": ONE}, "move_goes_somewhere"),
+    ],
+)
+def test_move_that_is_none_is_refused(facts: dict[str, str], promise: str) -> None:
+    given = {"name": "v1", "full_name": "refs/tags/v1", "before": ONE, "after": TWO, **facts}
+    with pytest.raises(IntegrityError, match=promise), transaction.atomic():
+        Move.objects.create(application=factories.application(), noticed_at=at(1), **given)
