@@ -70,7 +70,7 @@ def move_to_front(build: Build, *, by: Actor) -> None:
 
 class PauseQuerySet(models.QuerySet["Pause"]):
     def current(self) -> Pause | None:
-        return self.filter(ended_at__isnull=True).first()
+        return self.filter(ended_at__isnull=True).select_related("begun_by").first()
 
     @transaction.atomic
     def begin(self, why: str, *, by: Actor) -> Pause:

@@ -62,6 +62,9 @@ def page_of(request: HttpRequest) -> dict[str, Any]:
         with_tasks(queues)
     listening = next((queue.alive for queue in queues or () if queue.name == "builds"), None)
     now = line(now=timezone.now(), workers=listening, ask=False)
+    for queue in queues or ():
+        if queue.name == "builds":  # a pause answers the rings, and builds wait all the same
+            queue.waiting = max(queue.waiting, len(now.waiting))
     return {
         "around": around,
         "queues": queues,
