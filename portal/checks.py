@@ -53,7 +53,7 @@ def test(arguments: Sequence[str], *, may_install: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="portal-test-") as folder:
         home = Path(folder)
         with Supervisor(folder, drain_seconds=10) as supervisor:
-            environment = _stores(supervisor, home)
+            environment = stores(supervisor, home)
             if failed:
                 say("A check FAILED (above): this run fails, whatever the tests say.")
             return _pytest(supervisor, environment, arguments) or failed
@@ -75,7 +75,7 @@ def _workshop(*, may_install: bool) -> None:
         say(str(error))
 
 
-def _stores(supervisor: Supervisor, home: Path) -> dict[str, str]:
+def stores(supervisor: Supervisor, home: Path) -> dict[str, str]:
     """A PostgreSQL and a Redis for this run alone, and the environment that names them."""
     run_dir = home / "run"
     places.make_run_dir(run_dir)

@@ -1,0 +1,175 @@
+"""The rows that the pictures show: an invented shop at one invented moment, the same in each run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import connection, models
+from django.db.models import F
+from django.utils import timezone
+
+from releases.errors import Sentence, say
+from releases.models import Application, Build, Environment, Outcome, Preparation, Preview, Ref, Step, Workshop
+from releases.specs import StackImages
+from releases.stacks import stack as stacks
+from releases.storage import LogWriter, log_path
+from tests import factories
+
+MOMENT = datetime(2026, 3, 17, 10, 42, tzinfo=UTC)
+"""When every picture is taken."""
+STACK = "python3.13-uwsgi"
+SUBJECTS = (
+    "Sort fruit by season", "Show the price per kilo", "Answer /health", "Use Flask 3.1", "Round prices once",
+    "Tell what is sold out", "Read the name from SHOP_NAME", "Bring the pears back", "Sell by the crate",
+)  # fmt: skip
+LINES = (
+    "The contract is kept", "Builder 3f1c8e2b7a90 with uv, user 10001:10001, 2 CPUs, 1024 MiB, 256 processes",
+    "$ uv pip compile requirements.txt", "Resolved 7 packages", "$ uv pip install 2 of 7 packages",
+    "Environment 5b2d90c1f3aa: 2 parts made, 6 kept from before",
+)  # fmt: skip
+
+
+def make() -> User:
+    """All rows, and the person who looks at them."""
+    marta = factories.user(username="marta", first_name="Marta", last_name="Ruiz")
+    shop = factories.application("fruit-shop", environment={"SHOP_NAME": "Fruit Shop"}, created_by=marta)
+    releases = [_release(shop, number, marta) for number in range(1, 10)]
+    _failed(shop, marta)
+    _running(shop, marta)
+    factories.ref(shop, "v1.9.0", age=timedelta(minutes=50), subject="Weigh before the till")
+    factories.ref(shop, "main", kind="branch", age=timedelta(minutes=12), subject="Try a darker green")
+    _moved(shop)
+    _preview(releases[-1], marta)
+    orchard = factories.application("orchard", created_by=marta)
+    for number in (1, 2, 3):
+        _release(orchard, number, marta, size=61_000_000)
+    factories.application("juice-bar", created_by=marta).note_refs_error(
+        say("There is no git repository at %(url)s: check the address.", url="https://git.example.org/shop/juice-bar")
+    )
+    Application.objects.filter(refs_error="").update(refs_read_at=timezone.now(), refs_asked_at=timezone.now())
+    _prepared()
+    Workshop.objects.report(
+        engine_answers=True, engine="Docker 28.3.2, overlay2", engine_problem="", disk_free=212_000_000_000,
+        disk_total=480_000_000_000, repaired=0,
+    )  # fmt: skip
+    _spread(shop, orchard)
+    return marta
+
+
+def freeze() -> None:
+    """Move every time so that the rows were made at `MOMENT`, and let it be that moment from now on."""
+    back = MOMENT - timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # records are kept by triggers otherwise
+        for model in apps.get_app_config("releases").get_models():
+            times = [field.name for field in model._meta.fields if isinstance(field, models.DateTimeField)]
+            if times:
+                model._default_manager.update(**{name: F(name) + back for name in times})
+        cursor.execute("SET session_replication_role = DEFAULT")
+    timezone.now = lambda: MOMENT
+
+
+def _release(app: Application, number: int, by: User, *, size: int = 42_600_000) -> Build:
+    tag = factories.ref(
+        app, f"v1.{number - 1}.0", age=timedelta(days=2 * (10 - number), hours=1), subject=SUBJECTS[number - 1]
+    )
+    packages = {"flask": "3.1.0" if number < 4 else "3.1.3", "jinja2": "3.1.6", "markupsafe": "3.0.3"}
+    if number > 6:
+        packages["babel"] = "2.17.0"
+    build = factories.succeeded_build(
+        app, ref=tag, by=by, size=size + 130_000 * number * (number % 3), runner="trixie", packages=packages
+    )
+    _log(build, [*LINES, f"sha256 {build.artifact.sha256 if build.artifact else ''}, 3,412,880 bytes"], "Succeeded")
+    return build
+
+
+def _failed(app: Application, by: User) -> None:
+    why: Sentence = say(
+        "The requirements in %(file)s cannot be met: %(why)s",
+        file="requirements.txt",
+        why="No solution found: flask==3.1.9 does not exist; newest is 3.1.3",
+    )
+    tag = factories.ref(app, "v1.8.1", age=timedelta(hours=2), subject="Use the Flask of tomorrow")
+    build = factories.running_build(app, ref=tag, by=by)
+    _step(build, "checkout", 0.41)
+    _step(build, "produce", 1.9, "failed")
+    build.mark_ended(Outcome.FAILED, why)
+    _log(
+        build, [*LINES[:3], "error: No solution found: flask==3.1.9 does not exist; newest is 3.1.3"], f"Failed: {why}"
+    )
+
+
+def _running(app: Application, by: User) -> None:
+    tag = factories.ref(app, "v1.8.2", age=timedelta(minutes=20), subject="Use the Flask of today")
+    build = factories.running_build(app, ref=tag, by=by)
+    _step(build, "checkout", 0.38)
+    Step.objects.create(build=build, position=2, name="produce", started_at=timezone.now() - timedelta(seconds=6))
+    _log(build, LINES[:4], "")
+
+
+def _step(build: Build, name: str, seconds: float, result: str = "succeeded") -> None:
+    began = timezone.now() - timedelta(seconds=8)
+    Step.objects.create(
+        build=build, position=1 if name == "checkout" else 2, name=name, result=result, started_at=began,
+        finished_at=began + timedelta(seconds=seconds), seconds=seconds,
+    )  # fmt: skip
+
+
+def _moved(app: Application) -> None:
+    tag = Ref.objects.get(application=app, name="v1.2.0")
+    Ref.objects.filter(pk=tag.pk).update(
+        moved_at=timezone.now(), moved_from=tag.commit, commit=factories.commit("elsewhere")
+    )
+
+
+def _preview(build: Build, by: User) -> None:
+    preview = Preview.objects.create(build=build, environment={"SHOP_NAME": "Fruit Shop"}, requested_by=by)
+    preview.mark_running(
+        address="http://127.0.0.1:32768", status=200, seconds=0.93, body="Welcome to the fruit shop",
+        message=say(
+            "GET %(path)s answered %(status)s %(reason)s after %(seconds).2f s.",
+            path="/", status=200, reason="OK", seconds=0.93,
+        ),
+    )  # fmt: skip
+
+
+def _prepared() -> None:
+    row = Preparation.objects.request(STACK, stacks.load(STACK).digest, by=None)
+    row.take_up()
+    sizes = say("Builder %(builder).0f MB, runner %(runner).0f MB.", builder=388.0, runner=36.1)
+    images = (factories.image_id("builder"), 388_014_592, factories.image_id("trixie"), 36_100_000, "")
+    row.mark_succeeded(StackImages(*images, row.digest), sizes)
+
+
+def _spread(*apps_: Application) -> None:
+    """Builds were asked for as their tags came: the newest minutes ago, each other two days before the next."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        for app in apps_:
+            newest = app.builds.count()
+            for build in app.builds.order_by("number"):
+                earlier = timedelta(days=2 * max(0, newest - build.number - 2), minutes=4 * (newest - build.number))
+                times = {name: F(name) - earlier for name in ("created_at", "started_at", "finished_at")}
+                Build.objects.filter(pk=build.pk).update(**times)
+                build.steps.update(started_at=F("started_at") - earlier, finished_at=F("finished_at") - earlier)
+                build.events.update(at=F("at") - earlier)
+        Environment.objects.update(created_at=F("created_at") - timedelta(days=8))
+        cursor.execute("SET session_replication_role = DEFAULT")
+
+
+def _log(build: Build, lines: list[str] | tuple[str, ...], end: str) -> None:
+    """What the worker wrote, with times that are the same in each run."""
+    with LogWriter(log_path(build.pk)) as log:
+        log.step("checkout")
+        log.line(f"{build.ref} is {build.commit[:12]}")
+        log.step("produce")
+        for line in lines:
+            log.line(line)
+        if end:
+            log.line(end)
+    path = log_path(build.pk)
+    written = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # splitlines would split at the mark of a step
+    texts = [line.split("\t", 1)[1] for line in written]
+    path.write_text("".join(f"{0.31 * place:.2f}\t{text}\n" for place, text in enumerate(texts)), encoding="utf-8")
