@@ -70,8 +70,8 @@
 
     tell() {
       for (const button of this.moves) button.disabled = !this.lines.length;
-      const count = this.lines.length.toLocaleString();
-      const place = this.at < 0 ? "" : `${(this.at + 1).toLocaleString()} / `;
+      const count = this.lines.length.toLocaleString(document.documentElement.lang);
+      const place = this.at < 0 ? "" : `${(this.at + 1).toLocaleString(document.documentElement.lang)} / `;
       this.log.say("status", !this.wanted ? "" : this.lines.length ? `${place}${count}` : this.log.words.none);
     }
 

@@ -92,7 +92,7 @@
 
     trouble(kind) {
       const line = this.awaits && Number(PLACE.exec(location.hash)?.[1]);
-      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", line.toLocaleString()) : "";
+      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", line.toLocaleString(document.documentElement.lang)) : "";
       this.say("trouble", kind ? this.words[kind] : awaited);
     }
 
@@ -278,7 +278,7 @@
       this.pill.hidden = this.follow.checked || this.isAtEnd();
       const count = this.raw.length - this.told;
       const text = this.words[!this.active ? "toEnd" : count === 1 ? "newLine" : count ? "newLines" : "toFollow"];
-      this.pill.firstElementChild.textContent = text.replace("{n}", count.toLocaleString());
+      this.pill.firstElementChild.textContent = text.replace("{n}", count.toLocaleString(document.documentElement.lang));
     }
 
     toEnd() {

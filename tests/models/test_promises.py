@@ -90,6 +90,8 @@ def workshop() -> Workshop:
 
 def pause() -> Pause:
     return Pause.objects.begin("The engine is brought up to date", by=None)
+
+
 def asked_build() -> Build:
     return factories.queued_build(by=factories.user())
 
