@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -129,7 +129,7 @@ def refresh_refs(application: Application, *, by: Actor) -> None:
     """Have the refs of the repository read again by a worker."""
     Application.objects.filter(pk=application.pk).update(refs_asked_at=Now())
     Event.objects.record("refs.asked", by=by, application=application)
-    transaction.on_commit(partial(doorbell.ring, "desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4()))
+    transaction.on_commit(partial(_ring_desk, "refresh_refs", application.pk, uuid4()))
     application.refresh_from_db(fields=["refs_asked_at"])
 
 
@@ -223,9 +223,7 @@ def request_preview(build: Build, *, environment: Mapping[str, str], by: Actor) 
     Event.objects.record(
         "preview.asked", by=by, build=build, data={"preview": preview.pk, "names": sorted(preview.environment)}
     )
-    transaction.on_commit(
-        partial(doorbell.ring, "desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
-    )
+    transaction.on_commit(partial(_ring_desk, "start_preview", preview.pk, preview.job_id))
     return preview
 
 
@@ -263,6 +261,10 @@ def prepare_stack(name: str, *, by: Actor, anew: Anew = "") -> Preparation:
 def queue_answers() -> bool:
     """Whether workers can be rung for at this moment; if not, what was asked waits for the sweeper."""
     return doorbell.answers()
+
+
+def _ring_desk(job: str, key: int, job_id: UUID) -> None:
+    doorbell.ring("desk", f"releases.jobs.desk.{job}", key, job_id, somebody_waits=True)
 
 
 def _request(application: Application, same: Mapping[str, Any], *, by: Actor, **asked: Any) -> Build:

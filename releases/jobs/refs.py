@@ -22,8 +22,8 @@ from releases.specs import NeverStop
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Readings that may wait for a worker before another is asked for by itself: what a person asks for never waits behind
-more than these, and readings that take long make the others later, not more."""
+"""Readings that may wait for a worker before another is asked for by itself: slow ones make the others later,
+not more. What a person asks for goes before them."""
 NAMES_KEPT = 20
 """Names of tags in an Event that tells of many."""
 
