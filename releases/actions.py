@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -110,7 +110,12 @@ def change_application(application: Application, *, by: Actor) -> Application:
         Event.objects.record("application.changed", by=by, application=application, data=changed)
     if {"repository", "rule"} & changed.keys():
         # The next reading tells which tags are there already: a rule builds none of those.
-        since = {"rule_set_at": timezone.now() if application.rule else None, "rule_armed": False, "rule_note": ""}
+        since = {
+            "rule_set_at": timezone.now() if application.rule else None,
+            "rule_armed": False,
+            "rule_note": "",
+            "rule_note_said": None,
+        }
         Application.objects.filter(pk=application.pk).update(**since)
         refresh_refs(application, by=by)
     return application
@@ -166,7 +171,7 @@ def refresh_refs(application: Application, *, by: Actor) -> None:
     """Have the refs of the repository read again by a worker."""
     Application.objects.filter(pk=application.pk).update(refs_asked_at=Now())
     Event.objects.record("refs.asked", by=by, application=application)
-    transaction.on_commit(partial(doorbell.ring, "desk", "releases.jobs.desk.refresh_refs", application.pk, uuid4()))
+    transaction.on_commit(partial(_ring_desk, "refresh_refs", application.pk, uuid4()))
     application.refresh_from_db(fields=["refs_asked_at"])
 
 
@@ -315,9 +320,7 @@ def request_preview(build: Build, *, environment: Mapping[str, str], by: Actor) 
     Event.objects.record(
         "preview.asked", by=by, build=build, data={"preview": preview.pk, "names": sorted(preview.environment)}
     )
-    transaction.on_commit(
-        partial(doorbell.ring, "desk", "releases.jobs.desk.start_preview", preview.pk, preview.job_id)
-    )
+    transaction.on_commit(partial(_ring_desk, "start_preview", preview.pk, preview.job_id))
     return preview
 
 
@@ -394,6 +397,10 @@ def _check_pace(by: Actor) -> None:
         raise InvalidInput(
             say("You have asked for %(n)s builds within a minute, the most that are taken: wait a moment.", n=asked)
         )
+
+
+def _ring_desk(job: str, key: int, job_id: UUID) -> None:
+    doorbell.ring("desk", f"releases.jobs.desk.{job}", key, job_id, somebody_waits=True)
 
 
 def _request(application: Application, same: Mapping[str, Any], *, by: Actor, **asked: Any) -> Build:

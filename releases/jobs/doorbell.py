@@ -22,13 +22,16 @@ BACKSTOP_SECONDS = 7 * 3600
 """RQ's own time-out, longer than any limit that can be set: the limits of a build are kept by our own clock."""
 
 
-def ring(queue: QueueName, function: str, key: int, job_id: UUID) -> bool:
-    """Enqueue `function(key)` under our own job id; False when Redis is away. Call it after the commit."""
+def ring(queue: QueueName, function: str, key: int, job_id: UUID, *, somebody_waits: bool = False) -> bool:
+    """Enqueue `function(key)` under our own job id; False when Redis is away. Call it after the commit.
+
+    What somebody waits for goes before what the portal does by itself."""
     try:
         # "auto" is at once: else django-rq would wait for a commit by itself, and raise where nobody catches it.
         django_rq.get_queue(queue, commit_mode="auto").enqueue_call(
-            function, args=(key,), job_id=str(job_id), timeout=BACKSTOP_SECONDS, result_ttl=600, failure_ttl=86400
-        )
+            function, args=(key,), job_id=str(job_id), timeout=BACKSTOP_SECONDS, result_ttl=600, failure_ttl=86400,
+            at_front=somebody_waits,
+        )  # fmt: skip
     except (RedisError, OSError) as error:
         logger.warning("Redis does not answer, so %s(%s) waits for the sweeper: %s", function, key, error)
         return False

@@ -17,13 +17,14 @@ from releases.git import Git
 from releases.jobs import doorbell
 from releases.models import Application, Build, Event, Ref
 from releases.models.rule import matched_by
+from releases.sentences import columns
 from releases.specs import NeverStop
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Readings that may wait for a worker before another is asked for by itself: what a person asks for never waits behind
-more than these, and readings that take long make the others later, not more."""
+"""Readings that may wait for a worker before another is asked for by itself: slow ones make the others later,
+not more. What a person asks for goes before them."""
 NAMES_KEPT = 20
 """Names of tags in an Event that tells of many."""
 
@@ -101,4 +102,4 @@ def _note_the_rest(application: Application, left: list[str]) -> None:
         )
         facts = {"rule": application.rule, "count": len(left), "refs": left[:NAMES_KEPT]}
         Event.objects.record("rule.left", application=application, data=facts)
-    Application.objects.filter(pk=application.pk).update(rule_note=note[:500])
+    Application.objects.filter(pk=application.pk).update(**columns("rule_note", note, most=500))

@@ -208,6 +208,7 @@ class Application(BudgetsOfApplication):
         help_text=_("Since the tags that existed when it was set have been read."),
     )
     rule_note = models.CharField(_("what the rule left"), max_length=500, blank=True, editable=False)
+    rule_note_said = models.JSONField(null=True, blank=True, editable=False)
 
     objects = ApplicationQuerySet.as_manager()
 

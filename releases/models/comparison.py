@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from releases.models.application import Application
 from releases.models.build import Build, BuildQuerySet
+from releases.sentences import columns
 from releases.specs import Difference
 
 COMMIT = r"^[0-9a-f]{40}$"
@@ -59,6 +60,7 @@ class Comparison(models.Model):
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
     facts = models.JSONField(_("what lies between them"), default=dict)
     error = models.CharField(_("why it could not be read"), max_length=1000, blank=True)
+    error_said = models.JSONField(null=True, blank=True, editable=False)
 
     objects = ComparisonQuerySet.as_manager()
 
@@ -97,14 +99,14 @@ class Comparison(models.Model):
     def mark_read(self, found: Difference) -> None:
         """Keep what was read, from `low` to `high`. Whoever was first is right: the commits cannot change."""
         unread = Comparison.objects.filter(pk=self.pk, read_at=None)
-        unread.update(read_at=Now(), facts=found.as_json(), error="")
+        unread.update(read_at=Now(), facts=found.as_json(), error="", error_said=None)
         self.refresh_from_db()
 
     def mark_failed(self, error: str) -> None:
-        Comparison.objects.filter(pk=self.pk, read_at=None).update(error=error[:1000])
+        Comparison.objects.filter(pk=self.pk, read_at=None).update(**columns("error", error, most=1000))
         self.refresh_from_db()
 
     def mark_asked_again(self) -> bool:
         """After a failure; False when there was none, or somebody else has asked already."""
         failed = Comparison.objects.filter(pk=self.pk, read_at=None).exclude(error="")
-        return bool(failed.update(error="", asked_at=Now(), job_id=uuid.uuid4()))
+        return bool(failed.update(error="", error_said=None, asked_at=Now(), job_id=uuid.uuid4()))

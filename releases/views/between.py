@@ -9,6 +9,7 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from releases.models import Build, Comparison, Package, Step, StepName, StepResult
+from releases.sentences import sentence_of
 from releases.specs import Difference
 from releases.views.changes import Change, change_of
 from releases.views.frozen import Setting, frozen_of
@@ -105,7 +106,7 @@ def source_of(old: Build, new: Build, comparison: Comparison | None) -> Source:
     if comparison is None or comparison.is_waiting:
         return Source("waiting", host=host)
     if comparison.error:
-        return Source("failed", error=comparison.error, host=host)
+        return Source("failed", error=sentence_of(comparison, "error"), host=host)
     return Source("read", comparison.difference(old.commit), host=host)
 
 

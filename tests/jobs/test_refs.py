@@ -288,3 +288,13 @@ def test_rule_and_its_build_are_written_together(
     monkeypatch.undo()
     read(app)
     assert built() == [("v1.1.0", "v*")]
+
+
+def test_what_a_person_asks_for_goes_before_what_the_portal_does_by_itself(app: Application, every: None) -> None:
+    for other in [factories.application() for _ in range(3)]:
+        last_read(other, 1000)
+    last_read(app, 0)
+    refs.ask_for_due()
+    actions.refresh_refs(app, by=None)
+    assert rung("desk")[0] == ("refresh_refs", app.pk)
+    assert len(rung("desk")) == 4
