@@ -63,7 +63,7 @@ def look(options: Options, home: Path, say: Say) -> Looked:
     """Start a portal, invent its rows, and ask for every page in turn. Raises `BenchFailed`."""
     with _portal(options, home, say) as portal:
         visitor = Visitor(portal, "manager")
-        wanted = pages(portal)
+        wanted = pages(portal.sql)
         say(f"Measuring {len(wanted)} pages, {options.requests} requests each.")
         times: dict[Page, list[float]] = {page: [] for page in wanted}
         sizes: dict[Page, int] = {}

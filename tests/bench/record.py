@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,24 +64,20 @@ def as_json(options: Options, rows: Sequence[Row], measured: Measured, goals: Se
 
 def write_docs(path: Path, options: Options, tables: str, facts: Mapping[str, Any]) -> None:
     """Replace the generated section of the document. Raises `BenchFailed` when it has lost its marks."""
-    _write_between(path, BEGINS, ENDS, _section(options, tables, facts))
+    _write_between(path, BEGINS, ENDS, lambda: _section(options, tables, facts))
 
 
 def write_pages(path: Path, tables: str, facts: Mapping[str, Any]) -> None:
     """The same for the section about the pages."""
-    text = (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}. {facts['system']}, {facts['processors']} processors, "
-        f"{facts['memory_gb']} GB, Python {facts['python']}.\n\n```text\n{tables}```\n"
-    )
-    _write_between(path, PAGES_BEGIN, PAGES_END, text)
+    _write_between(path, PAGES_BEGIN, PAGES_END, lambda: _section_of_pages(tables, facts))
 
 
-def _write_between(path: Path, begin: str, end: str, text: str) -> None:
+def _write_between(path: Path, begin: str, end: str, text: Callable[[], str]) -> None:
     before, begins, rest = path.read_text(encoding="utf-8").partition(begin)
     _, ends, after = rest.partition(end)
     if not begins or not ends:
         raise BenchFailed(f"{path} has lost the marks between which the result goes: put “{begin}” and “{end}” back.")
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
+    path.write_text(f"{before}{begin}\n\n{text()}\n{end}{after}", encoding="utf-8")
 
 
 def _section(options: Options, tables: str, facts: Mapping[str, Any]) -> str:
@@ -91,4 +87,11 @@ def _section(options: Options, tables: str, facts: Mapping[str, Any]) -> str:
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {asked}. {facts['system']}, {facts['processors']} processors, "
         f"{facts['memory_gb']} GB, Docker Engine {facts['engine']} ({facts['storage_driver']}).\n\n"
         f"```text\n{tables}```\n"
+    )
+
+
+def _section_of_pages(tables: str, facts: Mapping[str, Any]) -> str:
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}. {facts['system']}, {facts['processors']} processors, "
+        f"{facts['memory_gb']} GB, Python {facts['python']}.\n\n```text\n{tables}```\n"
     )
