@@ -28,17 +28,21 @@ class FileRow:
     now: str
     difference: str
 
-    @classmethod
-    def of(cls, file: FileChange) -> FileRow:
-        named = {"added": _("added"), "removed": _("removed"), "changed": _("changed")}
-        return cls(
+
+def file_rows(files: Iterable[FileChange]) -> list[FileRow]:
+    named = {"added": _("added"), "removed": _("removed"), "changed": _("changed")}
+    rights = _("other rights")
+    return [
+        FileRow(
             path=file.path,
             look=LOOKS[file.what],
-            word=_("other rights") if file.same_bytes else named[file.what],
+            word=rights if file.same_bytes else named[file.what],
             was="–" if file.what == "added" else _grouped(file.was),
             now="–" if file.what == "removed" else _grouped(file.now),
             difference=signed(file.now - file.was),
         )
+        for file in files
+    ]
 
 
 def in_kinds(looks: Iterable[str]) -> str:

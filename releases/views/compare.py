@@ -87,7 +87,7 @@ def page_of(application: Application, found: Between) -> dict[str, Any]:
     numbers = {"old": found.old.number, "new": found.new.number}
     read, packages = found.source.difference, found.packages.changed
     environment = found.sizes.packages
-    files = [words.FileRow.of(file) for file in read.files[:FILES_SHOWN]] if read else []
+    files = words.file_rows(read.files[:FILES_SHOWN]) if read else []
     return {
         "application": application,
         "form": CompareForm(initial=numbers, application=application, offered=offered(application)),
