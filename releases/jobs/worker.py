@@ -10,8 +10,9 @@ import logging
 from typing import Any
 
 from django.db import Error, connection
+from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import Worker
+from rq import Worker, worker_registration
 from rq.job import Job
 
 from releases.errors import IllegalTransition, LeaseLost, say
@@ -35,6 +36,14 @@ class PortalWorker(Worker):
         super().__init__(queues, **options)
         if len(self.queues) != 1:
             raise ValueError("A worker process listens on exactly one queue; start one for each.")
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """A Redis that was emptied has forgotten who listens: each time the worker says again who it is."""
+        super().heartbeat(timeout, pipeline)
+        if self.birth_date is not None:
+            target = self.connection if pipeline is None else pipeline
+            target.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
         """Redis away in the middle of a job must not end the worker: the build goes on, the row is the truth."""

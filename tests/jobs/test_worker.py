@@ -177,6 +177,19 @@ def test_worker_survives_the_absence_of_redis_in_the_middle_of_a_job(
     assert "Redis does not take the heartbeat" in caplog.text
 
 
+def test_worker_says_again_who_it_is_when_redis_was_emptied() -> None:
+    queue = django_rq.get_queue("builds")
+    worker = PortalWorker([queue], name="forge-again", connection=queue.connection)
+    worker.register_birth()  # type: ignore[no-untyped-call] # RQ has no types here
+    for key in queue.connection.scan_iter("rq:worker*"):
+        queue.connection.delete(key)
+    assert Worker.all(queue=queue) == []
+    worker.heartbeat()
+    (found,) = Worker.all(queue=queue)
+    assert (found.name, found.pid, found.queue_names()) == ("forge-again", os.getpid(), ["builds"])
+    worker.register_death()  # type: ignore[no-untyped-call]
+
+
 # ---- a process of its own --------------------------------------------------------------------------------------
 
 
