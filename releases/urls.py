@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("stacks/<str:name>/", stack.show, name="stack"),
     path("stacks/<str:name>/prepare/", stack.prepare, name="stack-prepare"),
     path("stacks/<str:name>/log", stack.log, name="stack-log"),
+    path("stacks/<str:name>/log.txt", stack.log_text, name="stack-log-text"),
     path("workers/", workers.show, name="workers"),
     path("help/", guide.show, name="help"),
     path("healthz", health.show, name="healthz"),
@@ -41,4 +42,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{PREVIEW}live/", preview.live, name="preview-live"),
     path(f"{PREVIEW}stop/", preview.stop, name="preview-stop"),
     path(f"{PREVIEW}log", preview.log, name="preview-log"),
+    path(f"{PREVIEW}log.txt", preview.log_text, name="preview-log-text"),
 ]

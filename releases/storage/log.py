@@ -17,6 +17,8 @@ from releases.errors import StorageError
 from releases.storage.cleaning import LONGEST_LINE, without_colours
 
 STEP_MARK = "\x1e"
+PIECE = 256 * 1024
+"""Bytes that are held in memory at once of a log that is sent."""
 _LONGEST_ON_DISK = LONGEST_LINE + 512
 
 
@@ -64,6 +66,30 @@ class BuildLog:
             data = file.read(limit)
         whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == limit else b"")
         return whole, start + len(whole)
+
+    def span(self, offset: int, *, torn: bool = False) -> tuple[int, int]:
+        """From where to where the whole lines from `offset` on lie at this moment, in bytes; with `torn` a last line
+        without an end is one, too, for nobody will write on. An offset inside a line begins with the next one; one
+        beyond the end gives an empty span there."""
+        with self._open() as file:
+            end = file.seek(0, 2)
+            if not torn:
+                file.seek(max(end - _LONGEST_ON_DISK, 0))
+                rest = file.read()
+                end -= len(rest) - (rest.rfind(b"\n") + 1)
+            start = min(max(offset, 0), end)
+            if start:
+                file.seek(start - 1)
+                start += len(file.readline(_LONGEST_ON_DISK)) - 1
+            return min(start, end), end
+
+    def between(self, start: int, end: int) -> Iterator[bytes]:
+        """What lies there on the disk, in pieces of at most `PIECE` bytes."""
+        with self._open() as file:
+            file.seek(start)
+            while start < end and (piece := file.read(min(PIECE, end - start))):
+                start += len(piece)
+                yield piece
 
     def lines(self, last: int | None = None) -> list[LogLine]:
         """All whole lines, or the last so many of them."""

@@ -22,7 +22,7 @@ from releases.storage import preview_log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
 from releases.views.artifact import nothing
 from releases.views.build import find
-from releases.views.log import piece
+from releases.views.log import piece, whole
 
 
 class PreviewForm(forms.Form):
@@ -100,6 +100,13 @@ def stop(request: HttpRequest, name: str, number: int, pk: int) -> HttpResponseB
 def log(request: HttpRequest, name: str, number: int, pk: int) -> HttpResponseBase:
     preview = find_preview(name, number, pk)
     return piece(request, preview_log_path(preview.pk), over=not preview.is_live)
+
+
+@seeing
+@require_safe
+def log_text(_request: HttpRequest, name: str, number: int, pk: int) -> HttpResponseBase:
+    preview = find_preview(name, number, pk)
+    return whole(preview_log_path(preview.pk), filename=f"{name}-{number}-preview-{pk}-log.txt")
 
 
 def _form(request: HttpRequest, build: Build, form: PreviewForm) -> HttpResponseBase:

@@ -19,7 +19,7 @@ from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
 from releases.storage import preparation_log_path
 from releases.views import acting, say_if_waiting, seeing
-from releases.views.log import piece
+from releases.views.log import piece, whole
 
 LONGEST_FILE = 64 * 1024
 """Bytes of a stack's file that are shown."""
@@ -105,15 +105,27 @@ def prepare(request: HttpRequest, name: str) -> HttpResponseBase:
 
 @seeing
 @require_safe
-def log(request: HttpRequest, name: str) -> HttpResponse:
+def log(request: HttpRequest, name: str) -> HttpResponseBase:
     """The log of the newest preparation; `?preparation=` names an earlier one, so that a page never mixes two."""
+    preparation = _wanted(request, name)
+    good = preparation.state == PreparationState.SUCCEEDED
+    return piece(request, preparation_log_path(preparation.pk), over=not preparation.is_live, good=good)
+
+
+@seeing
+@require_safe
+def log_text(request: HttpRequest, name: str) -> HttpResponseBase:
+    preparation = _wanted(request, name)
+    return whole(preparation_log_path(preparation.pk), filename=f"{name}-preparation-{preparation.pk}-log.txt")
+
+
+def _wanted(request: HttpRequest, name: str) -> Preparation:
     wanted = request.GET.get("preparation", "")
     found = Preparation.objects.filter(stack=known(name).name)
     preparation = found.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 16 else found.first()
     if preparation is None:
         raise Http404(_("The stack %(name)s has not been prepared yet, so there is no log.") % {"name": name})
-    good = preparation.state == PreparationState.SUCCEEDED
-    return piece(request, preparation_log_path(preparation.pk), over=not preparation.is_live, good=good)
+    return preparation
 
 
 def known(name: str) -> StackRow:

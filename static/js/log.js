@@ -1,387 +1,433 @@
-/* The live log: asks for what is new by its offset, and shows it line by line. Nothing of a log ever becomes markup:
-   every piece goes in as text. 200 lines to a chunk that the browser leaves unrendered while it is out of sight. */
+/* The live log. All its lines are text in chunks, which cost next to nothing while they are out of sight and are found by
+   the browser's own search; near the view a chunk's lines become rows with number, time and colours. */
 "use strict";
 
 (() => {
-  const CHUNK = 200;
+  const { STEP, element, icon, duration, paint, leftBy, secondsOf, textOf, plainOf, Reader, Search } = window.portalLog;
+  const LINES = 200; // of a chunk,
+  const LETTERS = 64 * 1024; // or so many letters: a browser lays out long lines slowly
   const LINE_HEIGHT = 20;
-  const SECOND = 1000;
-  const FULL_PIECE = 48 * 1024;
-  const ESCAPE = /\u001b\[([0-9;:]*)m|\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g;
-  const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+  const NEAR = 800; // pixels above and below the view in which chunks are rows
+  const PATIENCE = 150; // milliseconds until what was read so far of a long log is shown
   const TROUBLE = /\b(error|fatal|exception|traceback|failed|cannot|could not)\b/i;
-  const ENDS = { 0: ["fail", "bad"], 1: ["ok", "done"] };
-  const SVG = "http://www.w3.org/2000/svg";
-
-  const element = (name, look, text) => {
-    const made = document.createElement(name);
-    if (look) made.className = look;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-
-  const icon = (name, look) => {
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("class", `i ${look}`);
-    svg.setAttribute("aria-hidden", "true");
-    const use = document.createElementNS(SVG, "use");
-    use.setAttribute("href", `#i-${name}`);
-    svg.append(use);
-    return svg;
-  };
-
-  const seconds = (value) => {
-    if (!Number.isFinite(value)) return "";
-    if (value < 59.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
-    return `${Math.floor(Math.round(value) / 60)} min ${Math.round(value) % 60} s`;
-  };
-
-  /* ---- colours: Select Graphic Rendition, as classes ------------------------------------------------------- */
-
-  class Paint {
-    constructor() { this.reset(); }
-    reset() { this.colour = ""; this.bold = this.dim = this.underline = false; }
-    get look() {
-      return [this.colour, this.bold && "bold", this.dim && "dim", this.underline && "under"].filter(Boolean).join(" ");
-    }
-    take(codes) {
-      const list = codes.split(/[;:]/).map(Number);
-      for (let at = 0; at < list.length; at += 1) {
-        const code = list[at];
-        if (code === 0) this.reset();
-        else if (code === 1) this.bold = true;
-        else if (code === 2) this.dim = true;
-        else if (code === 4) this.underline = true;
-        else if (code === 22) this.bold = this.dim = false;
-        else if (code === 24) this.underline = false;
-        else if (code >= 30 && code <= 37) this.colour = COLOURS[code - 30];
-        else if (code >= 90 && code <= 97) this.colour = COLOURS[code - 90];
-        else if (code === 39) this.colour = "";
-        else if (code === 38 || code === 48) {
-          if (code === 38 && list[at + 1] === 5) this.colour = COLOURS[list[at + 2] % 8] && list[at + 2] < 16 ? COLOURS[list[at + 2] % 8] : "";
-          at += list[at + 1] === 5 ? 2 : 4;
-        }
-      }
-    }
-  }
-
-  /* Puts a line's text into `into`, with its colours; a line begins without any. Answers the plain text. */
-  const paint = (text, into) => {
-    if (!text.includes("\u001b")) {
-      into.textContent = text;
-      return text;
-    }
-    const brush = new Paint();
-    let plain = "";
-    const put = (piece) => {
-      if (!piece) return;
-      plain += piece;
-      into.append(brush.look ? element("span", brush.look, piece) : piece);
-    };
-    let end = 0;
-    for (const found of text.matchAll(ESCAPE)) {
-      put(text.slice(end, found.index));
-      if (found[1] !== undefined) brush.take(found[1]);
-      end = found.index + found[0].length;
-    }
-    put(text.slice(end));
-    return plain;
-  };
-
-  /* ---- one log ---------------------------------------------------------------------------------------------- */
+  const PLACE = /^#(?:L(\d+)(?:-L?(\d+))?|(step-[\w-]+))$/;
+  const UPWARDS = ["ArrowUp", "PageUp", "Home"];
 
   class Log {
     constructor(box) {
       this.box = box;
       this.words = box.dataset;
-      this.view = box.querySelector("[data-log-lines]");
-      this.nav = box.querySelector("[data-log-steps]");
-      this.status = box.querySelector("[data-log-status]");
-      this.field = box.querySelector("[data-log-find]");
-      this.follow = box.querySelector("[data-log-follow]");
+      for (const name of ["lines", "steps", "follow", "pill"]) this[name] = box.querySelector(`[data-log-${name}]`);
+      this.view = this.lines;
       this.active = box.dataset.active === "1";
-      this.offset = 0;
-      this.rest = "";
-      this.waiting = "";
-      this.shown = -SECOND;
-      this.plain = [];
-      this.steps = [];
-      this.found = [];
-      this.at = -1;
-      this.last = 0;
-      this.top = 0;
-      this.wait = SECOND;
-      this.decoder = new TextDecoder();
+      this.search = new Search(box, this);
+      this.near = new IntersectionObserver((seen) => this.seen(seen), { root: this.view, rootMargin: `${NEAR}px 0px` });
+      this.empty();
       for (const control of box.querySelectorAll("[data-log-control]")) control.hidden = false;
-      this.follow.checked = this.active && !location.hash;
       this.follow.closest("[data-log-control]").hidden = !this.active;
+      this.follow.checked = this.active && !PLACE.test(location.hash);
       this.listen();
       this.view.setAttribute("aria-busy", "true");
-      this.poll();
+      new Reader(this.words.logUrl, this).run();
+    }
+
+    /* As it is before the first line. */
+    empty() {
+      this.near.disconnect();
+      this.view.replaceChildren();
+      this.steps.replaceChildren();
+      Object.assign(this, {
+        raw: [], chunks: [], drawn: new Set(), changed: new Set(), painted: new Map(), heads: new Map(), chunk: null,
+        step: null, left: null, last: 0, top: 0, height: 0, told: 0, shown: performance.now(), range: [0, 0],
+      });
+      this.columns = this.width();
+      this.awaits = PLACE.test(location.hash);
     }
 
     listen() {
-      this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
-      this.follow.addEventListener("change", () => this.keepUp());
-      this.field.addEventListener("keydown", (event) => {
-        if (event.key !== "Enter") return;
-        event.preventDefault();
-        this.enter(event.shiftKey ? -1 : 1);
-      });
-      this.field.addEventListener("input", () => {
-        clearTimeout(this.typing);
-        this.typing = setTimeout(() => this.search(this.field.value), 150);
-      });
-      this.view.addEventListener("click", (event) => {
-        const number = event.target.closest("b.n");
-        if (number) location.hash = number.parentElement.id;
-      });
-      this.nav.addEventListener("click", () => { this.follow.checked = false; });
+      const { view } = this;
+      view.addEventListener("scroll", () => this.scrolled(), { passive: true });
+      view.addEventListener("wheel", (event) => { if (event.deltaY < 0) this.stay(); }, { passive: true });
+      view.addEventListener("click", (event) => this.pick(event));
+      this.box.addEventListener("keydown", (event) => this.key(event));
+      this.follow.addEventListener("change", () => this.setFollow(this.follow.checked));
+      this.pill.addEventListener("click", () => this.toEnd());
+      this.steps.addEventListener("click", () => this.stay());
+      new ResizeObserver(() => this.keepUp()).observe(view);
       addEventListener("hashchange", () => this.goToHash());
+      document.addEventListener("htmx:afterSettle", () => this.pointAtError());
     }
 
-    /* ---- reading ---- */
-
-    async poll() {
-      let more = false;
-      try {
-        const address = new URL(this.words.logUrl, location);
-        address.searchParams.set("offset", this.offset);
-        const answer = await fetch(address, { cache: "no-store" });
-        const next = answer.headers.get("X-Next-Offset");
-        if (!answer.ok || next === null) throw new Error(`status ${answer.status}`);
-        const bytes = await answer.arrayBuffer();
-        this.offset = Number(next);
-        this.waiting += this.decoder.decode(bytes, { stream: true });
-        /* Of a long log the first piece is shown at once and the rest in few large ones: each showing costs a frame. */
-        if (bytes.byteLength < FULL_PIECE || performance.now() - this.shown > SECOND) this.showWaiting();
-        this.done = answer.headers.get("X-Log-Done") === "1";
-        this.good = answer.headers.get("X-Log-Good");
-        more = bytes.byteLength > 0;
-        this.wait = SECOND;
-        if (this.trouble) this.say("");
-        this.trouble = false;
-      } catch {
-        this.trouble = true;
-        this.wait = Math.min(this.wait * 2, 15 * SECOND);
-        this.say(this.words.unreadable);
-      }
-      this.keepUp();
-      if (this.done) this.finish();
-      else setTimeout(() => this.poll(), more && !this.trouble ? 0 : this.wait);
-      if (!more) this.settle();
+    say(kind, text) {
+      const place = this.box.querySelector(`[data-log-${kind}]`);
+      if (place.textContent !== text) place.textContent = text;
     }
 
-    showWaiting() {
-      const text = this.waiting;
-      this.waiting = "";
-      this.take(text);
-      this.shown = performance.now();
-    }
+    /* ---- what the reader gives ---- */
 
     take(text) {
-      const lines = (this.rest + text).split("\n");
-      this.rest = lines.pop();
-      for (const line of lines) this.line(line);
-      this.flush();
+      let from = 0;
+      for (let to = text.indexOf("\n"); to >= 0; from = to + 1, to = text.indexOf("\n", from)) this.line(text.slice(from, to));
+      if (performance.now() - this.shown > PATIENCE) this.showChanged();
+    }
+
+    caughtUp() {
+      this.showChanged();
+      if (this.awaits) this.goToHash();
+      this.view.removeAttribute("aria-busy");
+    }
+
+    anew() {
+      this.empty();
+      this.search.begin(this.search.field.value);
+    }
+
+    trouble(kind) { this.say("trouble", kind && this.words[kind]); }
+
+    finish(good) {
+      const mayMove = this.follow.checked || (!this.active && (this.awaits || !PLACE.test(location.hash)));
+      this.close(good === null ? "cancel" : good ? "ok" : "fail", good === null ? "dim" : good ? "done" : "bad");
+      this.active = false;
+      this.setFollow(false);
+      this.follow.closest("[data-log-control]").hidden = true;
+      if (good === false) this.findError();
+      if (mayMove && this.error) this.show(this.error, { page: false });
+      else if (mayMove) this.toEnd();
     }
 
     line(raw) {
-      const tab = raw.indexOf("\t");
-      const at = Number(raw.slice(0, Math.max(tab, 0)));
-      const text = raw.slice(tab + 1);
-      if (Number.isFinite(at)) this.last = at;
-      if (text.startsWith("\u001e")) this.step(text.slice(1).trim(), this.last);
-      else this.row(text, this.last);
-    }
-
-    row(text, at) {
-      const number = this.plain.length + 1;
-      const row = element("div", "l");
-      row.id = `L${number}`;
-      const words = element("span");
-      this.plain.push(paint(text, words));
-      row.append(element("b", "n", number), element("i", "", at.toFixed(2)), words);
-      if (!this.chunk || this.chunk.count >= CHUNK) this.newChunk();
-      this.chunk.fragment.append(row);
+      this.raw.push(raw);
+      const text = textOf(raw);
+      if (text.startsWith(STEP)) {
+        this.begin(text.slice(1).trim(), raw);
+        return;
+      }
+      const before = this.left;
+      if (before) this.painted.set(this.raw.length, before);
+      this.left = leftBy(text, before);
+      if (!this.chunk || this.chunk.count >= LINES || this.chunk.letters >= LETTERS) this.newChunk();
       this.chunk.count += 1;
+      this.chunk.letters += text.length;
+      this.chunk.tall += Math.max(1, Math.ceil(text.length / this.columns));
+      this.changed.add(this.chunk);
     }
 
     newChunk() {
-      this.flush();
       const node = element("div", "chunk");
-      (this.current ? this.current.node : this.view).append(node);
-      this.chunk = { node, count: 0, fragment: document.createDocumentFragment() };
+      this.chunk = { node, first: this.raw.length, count: 0, letters: 0, tall: 0, rows: 0 };
+      node.log = this.chunk;
+      this.chunks.push(this.chunk);
+      this.chunk.into = this.step ? this.step.node : this.view;
     }
 
-    flush() {
-      if (!this.chunk || !this.chunk.fragment.childNodes.length) return;
-      this.chunk.node.append(this.chunk.fragment);
-    }
+    /* ---- steps ---- */
 
-    step(name, at) {
-      this.flush();
-      this.close(at, "ok", "done");
-      this.chunk = null;
-      this.plain.push(""); // it is a line of the downloaded log as well: both number alike
+    begin(name, raw) {
+      this.close("ok", "done");
+      this.chunk = this.left = null;
       const node = element("section", "step");
-      const head = element("h3", "s");
-      head.id = `step-${name.replace(/[^a-z0-9_-]/gi, "-")}`;
+      const known = this.steps.querySelectorAll("a").length;
+      const id = `step-${name.replace(/[^a-z0-9_-]/gi, "-")}`;
+      node.id = document.getElementById(id) ? `${id}-${known + 1}` : id;
       const state = icon("run", this.active ? "turn run" : "run");
       const took = element("span");
+      const head = element("h3", "s");
       head.append(state, element("b", "", name), took);
       node.append(head);
       this.view.append(node);
       const link = element("a", "", name);
-      link.href = `#${head.id}`;
-      this.nav.append(link);
-      this.current = { node, head, state, took, link, at, first: this.plain.length };
-      this.steps.push(this.current);
-      this.mark();
+      link.href = `#${node.id}`;
+      this.steps.append(link);
+      this.step = { node, state, took, link, at: secondsOf(raw), first: this.raw.length };
+      this.heads.set(this.raw.length, this.step);
+      if (this.active && !this.view.hasAttribute("aria-busy")) this.say("said", name);
     }
 
-    close(at, shape, look) {
-      if (!this.current) return;
-      this.current.took.textContent = seconds(at - this.current.at);
-      const state = icon(shape, look);
-      this.current.state.replaceWith(state);
-      this.current.state = state;
+    /* How long the step has taken up to the last line. */
+    time() {
+      this.last = this.raw.length ? secondsOf(this.raw[this.raw.length - 1]) || this.last : 0;
+      if (this.step) this.step.took.textContent = duration(this.last - this.step.at);
     }
 
-    finish() {
-      if (this.rest) this.take("\n");
-      this.flush();
-      this.close(this.last, ...(ENDS[this.good] || ["cancel", "dim"]));
-      this.follow.closest("[data-log-control]").hidden = true;
-      this.active = false;
-      this.settle();
-      if (this.good === "0") this.firstError();
+    close(shape, look) {
+      if (!this.step) return;
+      this.time();
+      this.step.state.replaceWith(icon(shape, look));
     }
 
-    /* All that was there at first has been read: let assistive technology and the address have their turn. */
-    settle() {
-      if (this.settled) return;
-      this.settled = true;
-      this.view.removeAttribute("aria-busy");
-      if (!this.goToHash() && !this.active) this.view.scrollTop = this.view.scrollHeight;
+    /* Which one the reader is in. */
+    markStep() {
+      const edge = this.view.getBoundingClientRect().top + 2 * LINE_HEIGHT;
+      let here = null;
+      for (const step of this.heads.values()) {
+        if (!here || step.node.getBoundingClientRect().top <= edge) here = step;
+        step.link.removeAttribute("aria-current");
+      }
+      here?.link.setAttribute("aria-current", "true");
     }
 
-    firstError() {
-      const from = this.current ? this.current.first : 0;
-      let index = this.plain.findIndex((text, number) => number >= from && TROUBLE.test(text));
-      if (index < 0) index = this.plain.length - 1;
-      if (index < 0) return;
-      this.error = index + 1;
+    /* ---- showing ---- */
+
+    /* How many letters of a line have room beside its number and time. */
+    width() {
+      const probe = element("div", "chunk");
+      const [room, letter] = [element("div"), element("span", "", "x")];
+      room.append(letter);
+      probe.append(room);
+      this.view.append(probe);
+      const columns = room.getBoundingClientRect().width / letter.getBoundingClientRect().width;
+      probe.remove();
+      return columns > 20 ? Math.floor(columns) : 20;
+    }
+
+    showChanged() {
+      const digits = String(this.raw.length).length;
+      if (digits > 3) this.view.style.setProperty("--digits", digits);
+      for (const chunk of this.changed) {
+        chunk.node.style.containIntrinsicBlockSize = `auto ${chunk.tall * LINE_HEIGHT}px`;
+        if (!chunk.node.isConnected) this.add(chunk);
+        if (chunk.rows) this.draw(chunk);
+        else chunk.node.textContent = this.text(chunk);
+      }
+      this.changed.clear();
+      if (this.follow.checked) this.drawEnd();
+      this.time();
+      this.search.goOn();
+      this.keepUp();
+      this.shown = performance.now();
+    }
+
+    add(chunk) {
+      chunk.into.append(chunk.node);
+      this.near.observe(chunk.node);
+    }
+
+    text(chunk) {
+      const lines = this.raw.slice(chunk.first - 1, chunk.first - 1 + chunk.count);
+      return `${lines.map(plainOf).join("\n")}\n`; // without the last one an empty line at the end would have no height
+    }
+
+    /* A chunk's lines as rows: those that it has not yet. */
+    draw(chunk) {
+      if (!chunk.rows) chunk.node.textContent = "";
+      const fragment = document.createDocumentFragment();
+      for (; chunk.rows < chunk.count; chunk.rows += 1) fragment.append(this.row(chunk.first + chunk.rows));
+      chunk.node.append(fragment);
+      chunk.node.classList.add("rows");
+      this.drawn.add(chunk);
+    }
+
+    undraw(chunk) {
+      chunk.node.textContent = this.text(chunk);
+      chunk.node.classList.remove("rows");
+      chunk.rows = 0;
+      this.drawn.delete(chunk);
+    }
+
+    drawEnd() {
+      let lines = (this.view.clientHeight + NEAR) / LINE_HEIGHT;
+      for (let at = this.chunks.length - 1; at >= 0 && lines > 0; at -= 1) {
+        this.draw(this.chunks[at]);
+        lines -= this.chunks[at].count;
+      }
+    }
+
+    row(number) {
+      const raw = this.raw[number - 1];
+      const row = element("div", "l");
+      row.id = `L${number}`;
+      const words = element("span");
+      paint(textOf(raw), words, this.painted.get(number));
+      row.append(element("b", "n", number), element("i", "", secondsOf(raw).toFixed(2)), words);
+      this.dress(row, number);
+      return row;
+    }
+
+    dress(row, number) {
+      row.classList.toggle("hit", number === this.error);
+      row.classList.toggle("at", number >= this.range[0] && number <= this.range[1]);
+      this.search.mark(row, number);
+    }
+
+    dressAll() {
+      this.search.clear();
+      for (const chunk of this.drawn) [...chunk.node.children].forEach((row, at) => this.dress(row, chunk.first + at));
+    }
+
+    /* Chunks come near the view, or leave it; what the reader has selected stays as it is. */
+    seen(entries) {
+      const selected = getSelection();
+      for (const { isIntersecting, target } of entries) {
+        if (isIntersecting) this.draw(target.log);
+        else if (target.log.rows && (selected.isCollapsed || !selected.containsNode(target, true))) this.undraw(target.log);
+      }
+      this.keepUp();
+    }
+
+    /* ---- moving ---- */
+
+    setFollow(on) {
+      this.follow.checked = on;
+      this.keepUp();
+    }
+
+    /* The reader has taken over. */
+    stay() {
+      this.awaits = false;
+      if (this.follow.checked && this.view.scrollHeight > this.view.clientHeight) this.setFollow(false);
+    }
+
+    keepUp() {
+      if (this.follow.checked || this.view.hasAttribute("aria-busy")) this.told = this.raw.length;
+      if (this.follow.checked) this.scrollTo(this.view.scrollHeight);
+      this.tellPill();
+      this.markStep();
+    }
+
+    scrollTo(top) {
+      this.view.scrollTop = top;
+      this.top = this.view.scrollTop;
+      this.height = this.view.scrollHeight;
+    }
+
+    isAtEnd() { return this.view.scrollHeight - this.view.clientHeight - this.view.scrollTop < 2 * LINE_HEIGHT; }
+
+    scrolled() {
+      const { scrollTop, scrollHeight } = this.view;
+      const atEnd = this.isAtEnd();
+      if (scrollTop < this.top - 1 && scrollHeight >= this.height && !atEnd) this.stay();
+      else if (scrollTop > this.top + 1 && atEnd && this.active && !this.follow.checked) this.setFollow(true);
+      this.top = scrollTop;
+      this.height = scrollHeight;
+      this.tellPill();
+      this.markStep();
+    }
+
+    /* The way back, with what has come since the reader left the end. */
+    tellPill() {
+      this.pill.hidden = this.follow.checked || this.isAtEnd();
+      const count = this.raw.length - this.told;
+      const text = this.words[!this.active ? "toEnd" : count === 1 ? "newLine" : count ? "newLines" : "toFollow"];
+      this.pill.firstElementChild.textContent = text.replace("{n}", count.toLocaleString());
+    }
+
+    toEnd() {
+      if (this.active) this.setFollow(true);
+      this.drawEnd();
+      this.scrollTo(this.view.scrollHeight);
+      this.tellPill();
+    }
+
+    chunkOf(number) {
+      let low = 0;
+      let high = this.chunks.length - 1;
+      while (low < high) {
+        const middle = Math.ceil((low + high) / 2);
+        if (this.chunks[middle].first <= number) low = middle;
+        else high = middle - 1;
+      }
+      return this.chunks[low];
+    }
+
+    nodeOf(number) {
+      if (this.heads.has(number)) return this.heads.get(number).node;
+      const chunk = this.chunkOf(number);
+      this.draw(chunk);
+      return chunk.node.children[number - chunk.first];
+    }
+
+    /* Scrolls the log to a line, and the page only as far as the log is out of sight. */
+    show(number, { page = true } = {}) {
+      this.awaits = false;
+      this.setFollow(false);
+      const node = this.nodeOf(number);
+      const place = () => {
+        const bounds = this.view.getBoundingClientRect();
+        const above = node.className === "step" ? 0 : bounds.height / 3;
+        this.scrollTo(this.view.scrollTop + node.getBoundingClientRect().top - bounds.top - above);
+      };
+      place();
+      requestAnimationFrame(place); // the chunks around it have become rows
+      if (page) this.box.scrollIntoView({ block: "nearest" });
+      this.dressAll();
+    }
+
+    goToLine(number) {
+      if (number < 1 || number > this.raw.length) return false;
+      this.name(number, number);
+      this.show(number);
+      return true;
+    }
+
+    /* Makes some lines the page's address. */
+    name(from, to) {
+      this.range = [from, to];
+      history.replaceState(history.state, "", from === to ? `#L${from}` : `#L${from}-L${to}`);
+      this.dressAll();
+    }
+
+    goToHash() {
+      const [, first, second, step] = PLACE.exec(location.hash) || [];
+      const place = step && document.getElementById(step);
+      const [from, to] = [Number(first), Number(second || first)].sort((one, other) => one - other);
+      if (place) {
+        this.stay();
+        place.scrollIntoView();
+      } else if (from >= 1 && from <= this.raw.length) {
+        this.range = [from, to];
+        this.show(from);
+      }
+    }
+
+    pick(event) {
+      const number = Number(event.target.closest("b.n")?.textContent);
+      if (!number) return;
+      const other = event.shiftKey && this.range[0] ? this.range[0] : number;
+      this.stay();
+      this.name(Math.min(number, other), Math.max(number, other));
+    }
+
+    /* Inside the log alone, so that no key is taken from the page. */
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target !== this.view) return;
+      if (UPWARDS.includes(event.key)) this.stay();
+      else if (event.key === "n") this.search.move(1);
+      else if (event.key === "N") this.search.move(-1);
+      else if (event.key === "/") this.search.field.focus();
+      if (event.key !== "/") return;
+      event.preventDefault();
+      event.stopPropagation();
+    }
+
+    /* ---- the first error ---- */
+
+    findError() {
+      const known = Number(this.words.errorLine || document.querySelector("[data-error-line]")?.dataset.errorLine);
+      this.error = known >= 1 && known <= this.raw.length ? known : this.guessError();
+      if (!this.error) return;
       const link = element("a", "err", this.words.firstError);
       link.href = `#L${this.error}`;
-      this.nav.prepend(link);
+      this.steps.prepend(link);
       this.pointAtError();
-      document.addEventListener("htmx:afterSettle", () => this.pointAtError());
-      const row = this.rowAt(index + 1);
-      row?.classList.add("hit");
-      if (row && !/^#(L\d|step-)/.test(location.hash)) this.show(row);
+      this.dressAll();
+    }
+
+    guessError() {
+      const from = this.step ? this.step.first : 0;
+      const found = this.raw.findIndex((raw, at) => at >= from && TROUBLE.test(plainOf(raw)));
+      return found < 0 ? this.raw.length : found + 1;
     }
 
     /* The sentence that says why a build failed leads to its line, as soon as both are there. */
     pointAtError() {
       const place = document.querySelector("[data-first-error][hidden]");
-      if (!place) return;
+      if (!place || !this.error) return;
       const link = element("a", "", `${this.words.firstError}, ${this.words.lineWord} ${this.error}`);
       link.href = `#L${this.error}`;
       place.replaceChildren(link);
       place.hidden = false;
     }
-
-    /* ---- moving ---- */
-
-    rowAt(number) { return this.view.querySelector(`#L${Number(number)}`); }
-
-    /* Scrolls the log alone; the page stays where the reader has it. */
-    show(row) {
-      const bounds = this.view.getBoundingClientRect();
-      this.view.scrollTop += row.getBoundingClientRect().top - bounds.top - bounds.height / 3;
-    }
-
-    keepUp() {
-      if (!this.follow.checked || !this.active) return;
-      this.view.scrollTop = this.view.scrollHeight;
-      this.top = this.view.scrollTop;
-    }
-
-    scrolled() {
-      const up = this.view.scrollTop < this.top - 1;
-      const end = this.view.scrollHeight - this.view.clientHeight - this.view.scrollTop < 2 * LINE_HEIGHT;
-      if (up && !end) this.follow.checked = false;
-      this.top = this.view.scrollTop;
-      this.mark();
-    }
-
-    /* Which step the reader is in. */
-    mark() {
-      const edge = this.view.getBoundingClientRect().top + 2 * LINE_HEIGHT;
-      let here = this.steps[0];
-      for (const step of this.steps) if (step.node.getBoundingClientRect().top <= edge) here = step;
-      for (const step of this.steps) {
-        if (step === here) step.link.setAttribute("aria-current", "true");
-        else step.link.removeAttribute("aria-current");
-      }
-    }
-
-    goToHash() {
-      const found = /^#(L\d+|step-[\w-]+)$/.exec(location.hash);
-      const target = found && this.view.querySelector(found[0]);
-      if (!target) return false;
-      this.follow.checked = false;
-      this.view.querySelector(".at")?.classList.remove("at");
-      if (target.classList.contains("l")) target.classList.add("at");
-      if (target.classList.contains("l")) this.show(target);
-      else this.view.scrollTop += target.parentElement.getBoundingClientRect().top - this.view.getBoundingClientRect().top;
-      target.scrollIntoView({ block: "nearest" });
-      return true;
-    }
-
-    /* ---- searching ---- */
-
-    search(text) {
-      for (const number of this.found) this.rowAt(number)?.classList.remove("found");
-      const wanted = text.trim().toLowerCase();
-      this.wanted = wanted;
-      this.at = -1;
-      this.found = [];
-      if (!wanted || /^\d+$/.test(wanted)) return this.say("");
-      this.plain.forEach((line, index) => {
-        if (line.toLowerCase().includes(wanted)) this.found.push(index + 1);
-      });
-      for (const number of this.found.slice(0, 5000)) this.rowAt(number).classList.add("found");
-      return this.say(this.found.length ? this.count() : this.words.none);
-    }
-
-    enter(step) {
-      clearTimeout(this.typing);
-      const wanted = this.field.value.trim();
-      if (/^\d+$/.test(wanted) && this.rowAt(wanted)) {
-        location.hash = `L${Number(wanted)}`;
-        this.goToHash();
-        return;
-      }
-      if (wanted.toLowerCase() !== this.wanted) this.search(wanted);
-      if (!this.found.length) return;
-      this.at = (this.at + step + this.found.length) % this.found.length;
-      this.follow.checked = false;
-      this.view.querySelector(".at")?.classList.remove("at");
-      const row = this.rowAt(this.found[this.at]);
-      row.classList.add("at");
-      this.show(row);
-      row.scrollIntoView({ block: "nearest" });
-      this.say(this.count());
-    }
-
-    count() {
-      const place = this.at < 0 ? "" : `${this.at + 1} / `;
-      return `${place}${this.found.length.toLocaleString()}`;
-    }
-
-    say(text) { this.status.textContent = text; }
   }
 
   for (const box of document.querySelectorAll("[data-log-url]")) new Log(box);
