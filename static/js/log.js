@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { STEP, element, icon, duration, paint, leftBy, secondsOf, textOf, plainOf, Reader, Search } = window.portalLog;
+  const { STEP, element, paint, leftBy, secondsOf, textOf, plainOf, Reader, Search, Steps } = window.portalLog;
   const LINES = 200; // of a chunk,
   const LETTERS = 64 * 1024; // or so many letters: a browser lays out long lines slowly
   const LINE_HEIGHT = 20;
@@ -17,14 +17,15 @@
     constructor(box) {
       this.box = box;
       this.words = box.dataset;
-      for (const name of ["lines", "steps", "follow", "pill"]) this[name] = box.querySelector(`[data-log-${name}]`);
-      this.view = this.lines;
+      const part = (name) => box.querySelector(`[data-log-${name}]`);
+      Object.assign(this, { view: part("lines"), links: part("steps"), follow: part("follow"), pill: part("pill") });
       this.active = box.dataset.active === "1";
       this.search = new Search(box, this);
       this.near = new IntersectionObserver((seen) => this.seen(seen), { root: this.view, rootMargin: `${NEAR}px 0px` });
       this.empty();
       for (const control of box.querySelectorAll("[data-log-control]")) control.hidden = false;
       this.follow.closest("[data-log-control]").hidden = !this.active;
+      box.classList.toggle("live", this.active);
       this.follow.checked = this.active && !PLACE.test(location.hash);
       this.listen();
       this.view.setAttribute("aria-busy", "true");
@@ -35,10 +36,10 @@
     empty() {
       this.near.disconnect();
       this.view.replaceChildren();
-      this.steps.replaceChildren();
+      this.links.replaceChildren();
       Object.assign(this, {
-        raw: [], chunks: [], drawn: new Set(), changed: new Set(), painted: new Map(), heads: new Map(), chunk: null,
-        step: null, left: null, last: 0, top: 0, height: 0, told: 0, shown: performance.now(), range: [0, 0],
+        raw: [], chunks: [], drawn: new Set(), changed: new Set(), painted: new Map(), chunk: null,
+        steps: new Steps(this.view, this.links), left: null, last: 0, top: 0, height: 0, told: 0, shown: performance.now(), range: [0, 0],
       });
       this.columns = this.width();
       this.awaits = PLACE.test(location.hash);
@@ -52,7 +53,7 @@
       this.box.addEventListener("keydown", (event) => this.key(event));
       this.follow.addEventListener("change", () => this.setFollow(this.follow.checked));
       this.pill.addEventListener("click", () => this.toEnd());
-      this.steps.addEventListener("click", () => this.stay());
+      this.links.addEventListener("click", () => this.stay());
       new ResizeObserver(() => this.keepUp()).observe(view);
       addEventListener("hashchange", () => this.goToHash());
       document.addEventListener("htmx:afterSettle", () => this.pointAtError());
@@ -75,6 +76,7 @@
       this.showChanged();
       if (this.awaits) this.goToHash();
       this.view.removeAttribute("aria-busy");
+      this.view.dataset.read = ""; // only now can it be called empty
     }
 
     anew() {
@@ -82,12 +84,19 @@
       this.search.begin(this.search.field.value);
     }
 
-    trouble(kind) { this.say("trouble", kind && this.words[kind]); }
+    trouble(kind) {
+      const line = this.awaits && Number(PLACE.exec(location.hash)?.[1]);
+      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", line.toLocaleString()) : "";
+      this.say("trouble", kind ? this.words[kind] : awaited);
+    }
 
     finish(good) {
       const mayMove = this.follow.checked || (!this.active && (this.awaits || !PLACE.test(location.hash)));
-      this.close(good === null ? "cancel" : good ? "ok" : "fail", good === null ? "dim" : good ? "done" : "bad");
+      this.steps.close(this.last, good === null ? "cancel" : good ? "ok" : "fail", good === null ? "dim" : good ? "done" : "bad");
       this.active = false;
+      this.ended = good === null ? "" : good ? "good" : "bad";
+      this.box.classList.remove("live");
+      this.dressAll();
       this.setFollow(false);
       this.follow.closest("[data-log-control]").hidden = true;
       if (good === false) this.findError();
@@ -117,53 +126,14 @@
       this.chunk = { node, first: this.raw.length, count: 0, letters: 0, tall: 0, rows: 0 };
       node.log = this.chunk;
       this.chunks.push(this.chunk);
-      this.chunk.into = this.step ? this.step.node : this.view;
+      this.chunk.place = this.steps.place;
     }
-
-    /* ---- steps ---- */
 
     begin(name, raw) {
-      this.close("ok", "done");
+      this.steps.close(secondsOf(raw), "ok", "done");
+      this.steps.begin(name, this.raw.length, secondsOf(raw), this.active);
       this.chunk = this.left = null;
-      const node = element("section", "step");
-      const known = this.steps.querySelectorAll("a").length;
-      const id = `step-${name.replace(/[^a-z0-9_-]/gi, "-")}`;
-      node.id = document.getElementById(id) ? `${id}-${known + 1}` : id;
-      const state = icon("run", this.active ? "turn run" : "run");
-      const took = element("span");
-      const head = element("h3", "s");
-      head.append(state, element("b", "", name), took);
-      node.append(head);
-      this.view.append(node);
-      const link = element("a", "", name);
-      link.href = `#${node.id}`;
-      this.steps.append(link);
-      this.step = { node, state, took, link, at: secondsOf(raw), first: this.raw.length };
-      this.heads.set(this.raw.length, this.step);
       if (this.active && !this.view.hasAttribute("aria-busy")) this.say("said", name);
-    }
-
-    /* How long the step has taken up to the last line. */
-    time() {
-      this.last = this.raw.length ? secondsOf(this.raw[this.raw.length - 1]) || this.last : 0;
-      if (this.step) this.step.took.textContent = duration(this.last - this.step.at);
-    }
-
-    close(shape, look) {
-      if (!this.step) return;
-      this.time();
-      this.step.state.replaceWith(icon(shape, look));
-    }
-
-    /* Which one the reader is in. */
-    markStep() {
-      const edge = this.view.getBoundingClientRect().top + 2 * LINE_HEIGHT;
-      let here = null;
-      for (const step of this.heads.values()) {
-        if (!here || step.node.getBoundingClientRect().top <= edge) here = step;
-        step.link.removeAttribute("aria-current");
-      }
-      here?.link.setAttribute("aria-current", "true");
     }
 
     /* ---- showing ---- */
@@ -182,7 +152,7 @@
 
     showChanged() {
       const digits = String(this.raw.length).length;
-      if (digits > 3) this.view.style.setProperty("--digits", digits);
+      if (digits > 3) this.box.style.setProperty("--digits", digits);
       for (const chunk of this.changed) {
         chunk.node.style.containIntrinsicBlockSize = `auto ${chunk.tall * LINE_HEIGHT}px`;
         if (!chunk.node.isConnected) this.add(chunk);
@@ -191,14 +161,15 @@
       }
       this.changed.clear();
       if (this.follow.checked) this.drawEnd();
-      this.time();
+      this.last = this.raw.length ? secondsOf(this.raw[this.raw.length - 1]) || this.last : 0;
+      this.steps.time(this.last);
       this.search.goOn();
       this.keepUp();
       this.shown = performance.now();
     }
 
     add(chunk) {
-      chunk.into.append(chunk.node);
+      chunk.place.append(chunk.node);
       this.near.observe(chunk.node);
     }
 
@@ -245,6 +216,7 @@
 
     dress(row, number) {
       row.classList.toggle("hit", number === this.error);
+      if (this.ended) row.classList.toggle(this.ended, number === this.raw.length);
       row.classList.toggle("at", number >= this.range[0] && number <= this.range[1]);
       this.search.mark(row, number);
     }
@@ -281,7 +253,7 @@
       if (this.follow.checked || this.view.hasAttribute("aria-busy")) this.told = this.raw.length;
       if (this.follow.checked) this.scrollTo(this.view.scrollHeight);
       this.tellPill();
-      this.markStep();
+      this.steps.mark();
     }
 
     scrollTo(top) {
@@ -300,7 +272,7 @@
       this.top = scrollTop;
       this.height = scrollHeight;
       this.tellPill();
-      this.markStep();
+      this.steps.mark();
     }
 
     /* The way back, with what has come since the reader left the end. */
@@ -330,7 +302,7 @@
     }
 
     nodeOf(number) {
-      if (this.heads.has(number)) return this.heads.get(number).node;
+      if (this.steps.all.has(number)) return this.steps.all.get(number).node;
       const chunk = this.chunkOf(number);
       this.draw(chunk);
       return chunk.node.children[number - chunk.first];
@@ -408,14 +380,14 @@
       if (!this.error) return;
       const link = element("a", "err", this.words.firstError);
       link.href = `#L${this.error}`;
-      this.steps.prepend(link);
+      this.links.prepend(link);
       this.pointAtError();
       this.dressAll();
     }
 
     guessError() {
-      const from = this.step ? this.step.first : 0;
-      const found = this.raw.findIndex((raw, at) => at >= from && TROUBLE.test(plainOf(raw)));
+      const from = this.steps.current?.first ?? 1;
+      const found = this.raw.findIndex((raw, at) => at + 1 >= from && TROUBLE.test(plainOf(raw)));
       return found < 0 ? this.raw.length : found + 1;
     }
 
