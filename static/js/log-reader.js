@@ -46,7 +46,6 @@
       try {
         await this.answer();
         this.wait = SECOND;
-        this.hear.trouble("");
       } catch {
         this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
         this.hear.trouble("unreadable");
@@ -69,6 +68,7 @@
       const isOver = answer.headers.get("X-Log-Done") === "1";
       await this.read(answer.body.getReader(), isOver);
       this.hear.caughtUp();
+      this.hear.trouble("");
       const good = { 0: false, 1: true }[answer.headers.get("X-Log-Good")] ?? null;
       return isOver ? this.end(() => this.hear.finish(good)) : undefined;
     }

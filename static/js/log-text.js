@@ -7,6 +7,7 @@ window.portalLog = {};
 (() => {
   const ESCAPE = /\u001b\[([0-9;:]*)m|\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g;
   const SECONDS = /^(\d+\.\d\d)\t/;
+  const TROUBLE = /\b(error|fatal|exception|traceback|failed|cannot|could not)\b/i;
   const STEP = "\u001e";
   const SVG = "http://www.w3.org/2000/svg";
   const HUES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
@@ -140,8 +141,27 @@ window.portalLog = {};
   const textOf = (raw) => (SECONDS.test(raw) ? raw.slice(raw.indexOf("\t") + 1) : raw);
   const stripped = (text) => (isColoured(text) ? text.replace(ESCAPE, "") : text);
 
+  const plainOf = (raw) => stripped(textOf(raw));
+
+  /* The number of the first line from `first` on that looks like an error, else of the last one; 0 of an empty log. */
+  const firstTrouble = (lines, first) => {
+    const found = lines.findIndex((raw, at) => at + 1 >= first && TROUBLE.test(plainOf(raw)));
+    return found < 0 ? lines.length : found + 1;
+  };
+
+  /* How many letters of a line have room beside its number and time. */
+  const columnsOf = (view) => {
+    const probe = element("div", "chunk");
+    const [room, letter] = [element("div"), element("span", "", "x")];
+    room.append(letter);
+    probe.append(room);
+    view.append(probe);
+    const columns = room.getBoundingClientRect().width / letter.getBoundingClientRect().width;
+    probe.remove();
+    return columns > 20 ? Math.floor(columns) : 20;
+  };
+
   Object.assign(window.portalLog, {
-    STEP, element, icon, duration, paint, leftBy, secondsOf, textOf,
-    plainOf: (raw) => stripped(textOf(raw)),
+    STEP, element, icon, duration, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble,
   });
 })();

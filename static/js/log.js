@@ -3,14 +3,15 @@
 "use strict";
 
 (() => {
-  const { STEP, element, paint, leftBy, secondsOf, textOf, plainOf, Reader, Search, Steps } = window.portalLog;
+  const { STEP, element, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble } = window.portalLog;
+  const { Reader, Search, Steps } = window.portalLog;
   const LINES = 200; // of a chunk,
   const LETTERS = 64 * 1024; // or so many letters: a browser lays out long lines slowly
   const LINE_HEIGHT = 20;
   const NEAR = 800; // pixels above and below the view in which chunks are rows
   const PATIENCE = 150; // milliseconds until what was read so far of a long log is shown
-  const TROUBLE = /\b(error|fatal|exception|traceback|failed|cannot|could not)\b/i;
   const PLACE = /^#(?:L(\d+)(?:-L?(\d+))?|(step-[\w-]+))$/;
+  const SETTLING = 1000; // milliseconds for which a line that was gone to is held in its place
   const UPWARDS = ["ArrowUp", "PageUp", "Home"];
 
   class Log {
@@ -39,9 +40,9 @@
       this.links.replaceChildren();
       Object.assign(this, {
         raw: [], chunks: [], drawn: new Set(), changed: new Set(), painted: new Map(), chunk: null,
-        steps: new Steps(this.view, this.links), left: null, last: 0, top: 0, height: 0, told: 0, shown: performance.now(), range: [0, 0],
+        steps: new Steps(this.view, this.links), left: null, last: 0, top: 0, height: 0, told: 0, held: null, shown: performance.now(), range: [0, 0],
       });
-      this.columns = this.width();
+      this.columns = columnsOf(this.view);
       this.awaits = PLACE.test(location.hash);
     }
 
@@ -53,7 +54,12 @@
       this.box.addEventListener("keydown", (event) => this.key(event));
       this.follow.addEventListener("change", () => this.setFollow(this.follow.checked));
       this.pill.addEventListener("click", () => this.toEnd());
-      this.links.addEventListener("click", () => this.stay());
+      for (const hand of ["wheel", "pointerdown", "touchstart", "keydown"]) {
+        view.addEventListener(hand, () => { this.held = null; }, { passive: true });
+      }
+      document.addEventListener("click", (event) => {
+        if (event.target.closest(`a[href="${location.hash || "#"}"]`)) this.goToHash(); // no change, so nobody else says
+      });
       new ResizeObserver(() => this.keepUp()).observe(view);
       addEventListener("hashchange", () => this.goToHash());
       document.addEventListener("htmx:afterSettle", () => this.pointAtError());
@@ -137,18 +143,6 @@
     }
 
     /* ---- showing ---- */
-
-    /* How many letters of a line have room beside its number and time. */
-    width() {
-      const probe = element("div", "chunk");
-      const [room, letter] = [element("div"), element("span", "", "x")];
-      room.append(letter);
-      probe.append(room);
-      this.view.append(probe);
-      const columns = room.getBoundingClientRect().width / letter.getBoundingClientRect().width;
-      probe.remove();
-      return columns > 20 ? Math.floor(columns) : 20;
-    }
 
     showChanged() {
       const digits = String(this.raw.length).length;
@@ -240,18 +234,21 @@
 
     setFollow(on) {
       this.follow.checked = on;
+      this.held = null;
       this.keepUp();
     }
 
     /* The reader has taken over. */
     stay() {
       this.awaits = false;
+      this.held = null;
       if (this.follow.checked && this.view.scrollHeight > this.view.clientHeight) this.setFollow(false);
     }
 
     keepUp() {
       if (this.follow.checked || this.view.hasAttribute("aria-busy")) this.told = this.raw.length;
       if (this.follow.checked) this.scrollTo(this.view.scrollHeight);
+      else if (this.held) this.hold();
       this.tellPill();
       this.steps.mark();
     }
@@ -267,6 +264,7 @@
     scrolled() {
       const { scrollTop, scrollHeight } = this.view;
       const atEnd = this.isAtEnd();
+      if (this.held && performance.now() > this.held.until) this.held = null;
       if (scrollTop < this.top - 1 && scrollHeight >= this.height && !atEnd) this.stay();
       else if (scrollTop > this.top + 1 && atEnd && this.active && !this.follow.checked) this.setFollow(true);
       this.top = scrollTop;
@@ -285,6 +283,7 @@
 
     toEnd() {
       if (this.active) this.setFollow(true);
+      this.held = null;
       this.drawEnd();
       this.scrollTo(this.view.scrollHeight);
       this.tellPill();
@@ -313,15 +312,17 @@
       this.awaits = false;
       this.setFollow(false);
       const node = this.nodeOf(number);
-      const place = () => {
-        const bounds = this.view.getBoundingClientRect();
-        const above = node.className === "step" ? 0 : bounds.height / 3;
-        this.scrollTo(this.view.scrollTop + node.getBoundingClientRect().top - bounds.top - above);
-      };
-      place();
-      requestAnimationFrame(place); // the chunks around it have become rows
+      this.held = { node, part: node.className === "step" ? 0 : 1 / 3, until: performance.now() + SETTLING };
+      this.hold();
       if (page) this.box.scrollIntoView({ block: "nearest" });
       this.dressAll();
+    }
+
+    /* The line stays in its place while the chunks around it become rows and turn out higher or lower. */
+    hold() {
+      if (!this.held.node.isConnected) return;
+      const bounds = this.view.getBoundingClientRect();
+      this.scrollTo(this.view.scrollTop + this.held.node.getBoundingClientRect().top - bounds.top - this.held.part * bounds.height);
     }
 
     goToLine(number) {
@@ -340,11 +341,10 @@
 
     goToHash() {
       const [, first, second, step] = PLACE.exec(location.hash) || [];
-      const place = step && document.getElementById(step);
+      const place = [...this.steps.all].find(([, one]) => one.node.id === step);
       const [from, to] = [Number(first), Number(second || first)].sort((one, other) => one - other);
       if (place) {
-        this.stay();
-        place.scrollIntoView();
+        this.show(place[0]);
       } else if (from >= 1 && from <= this.raw.length) {
         this.range = [from, to];
         this.show(from);
@@ -376,19 +376,13 @@
 
     findError() {
       const known = Number(this.words.errorLine || document.querySelector("[data-error-line]")?.dataset.errorLine);
-      this.error = known >= 1 && known <= this.raw.length ? known : this.guessError();
+      this.error = known >= 1 && known <= this.raw.length ? known : firstTrouble(this.raw, this.steps.current?.first ?? 1);
       if (!this.error) return;
       const link = element("a", "err", this.words.firstError);
       link.href = `#L${this.error}`;
       this.links.prepend(link);
       this.pointAtError();
       this.dressAll();
-    }
-
-    guessError() {
-      const from = this.steps.current?.first ?? 1;
-      const found = this.raw.findIndex((raw, at) => at + 1 >= from && TROUBLE.test(plainOf(raw)));
-      return found < 0 ? this.raw.length : found + 1;
     }
 
     /* The sentence that says why a build failed leads to its line, as soon as both are there. */
