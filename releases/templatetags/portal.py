@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Q
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
@@ -56,12 +57,22 @@ def icon(name: str, extra: str = "") -> SafeString:
 @register.simple_tag
 def standing(thing: Any, badge: bool = False, words: str = "") -> SafeString:
     """Shape and word of a build, preview, preparation or step; `badge` is for the title line alone."""
-    name = str(getattr(thing, "standing", "") or getattr(thing, "state", "") or getattr(thing, "result", ""))
-    colour, shape = MARKS.get(name, ("idle", "none"))
+    colour, shape = _look(thing)
     mark = icon(shape, "turn" if shape == "run" else "")
     return format_html(
         '<span class="st st-{}{}">{}{}</span>', colour, " badge" if badge else "", mark, words or standing_word(thing)
     )
+
+
+def _look(thing: Any) -> tuple[str, str]:
+    name = str(getattr(thing, "standing", "") or getattr(thing, "state", "") or getattr(thing, "result", ""))
+    return MARKS.get(name, ("idle", "none"))
+
+
+@register.simple_tag
+def favicon(thing: Any) -> str:
+    """The address of the picture in the tab of a build, preview or preparation: the shape and colour of its standing."""
+    return static(f"favicons/{_look(thing)[1]}.svg")
 
 
 @register.filter

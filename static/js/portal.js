@@ -163,5 +163,15 @@
     localTimes(document);
     showTheme();
   });
-  document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target.parentNode || document));
+  // A tab tells where its build, preview or preparation stands, also while another one is looked at.
+  const showFavicon = () => {
+    const wanted = document.querySelector("[data-favicon]")?.dataset.favicon;
+    const link = document.querySelector("link[rel=icon]");
+    if (wanted && link.getAttribute("href") !== wanted) link.href = wanted;
+  };
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    localTimes(event.target.parentNode || document);
+    showFavicon();
+  });
 })();

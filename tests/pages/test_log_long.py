@@ -292,7 +292,10 @@ SAMPLES = [
     ("\x1b[31mred\x1b[0m", ["red"]),
     ("\x1b[1;91mbright\x1b[22;39m", ["bright-red bold"]),
     ("\x1b[44;97mon blue\x1b[49m\x1b[m", ["bright-white on-blue"]),
-    ("\x1b[2mdim\x1b[0m\x1b[3mitalic\x1b[23m\x1b[4munder\x1b[24m\x1b[9mstruck\x1b[m", ["dim", "italic", "under", "struck"]),
+    (
+        "\x1b[2mdim\x1b[0m\x1b[3mitalic\x1b[23m\x1b[4munder\x1b[24m\x1b[9mstruck\x1b[m",
+        ["dim", "italic", "under", "struck"],
+    ),
     ("\x1b[7minverse\x1b[27m", ["inverse"]),
     ("\x1b[38;5;9mnine\x1b[38;5;160mcube\x1b[38;5;244mgrey\x1b[m", ["bright-red", "red", "bright-black"]),
     ("\x1b[38;2;0;200;10mgreen\x1b[48;2;250;250;250mon white\x1b[m", ["green", "green on-bright-white"]),
