@@ -156,7 +156,7 @@ class Sweeper:
             self._read_until[preview.pk] = until
             if said:
                 with LogWriter(preview_log_path(preview.pk), secrets=secret_values(preview.environment)) as log:
-                    for line in said.splitlines():
+                    for line in said.removesuffix("\n").split("\n"):  # not splitlines: it splits where a bar is redrawn
                         log.line(line)
 
     # ---- every fifteen seconds ---------------------------------------------------------------------------

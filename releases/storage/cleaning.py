@@ -1,12 +1,16 @@
 """What a build prints, made fit to be kept and shown: no escape but colours, no hidden direction, no known secret.
 
-Masking is a courtesy, not a wall: an encoded secret is not found. The wall is that a builder is given no secret.
+Masking is a courtesy, not a wall: a secret that was encrypted, reversed or printed letter by letter is not found. The
+wall is that a builder is given no secret.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus
 
 LONGEST_LINE = 8 * 1024
 """Bytes of one line that are kept."""
@@ -66,11 +70,15 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 
 
 class Mask:
-    """Hides given values in whole lines, also where a colour code stands in the middle of one."""
+    """Hides given values in whole lines, also where a colour code stands in the middle of one, and as they stand in an
+    address, in JSON and in base64."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        lines = {line for secret in secrets for line in map(clean, secret.split("\n")) if len(line) >= SHORTEST_SECRET}
+        values = [value for secret in secrets for value in (*secret.split("\n"), secret)]
+        forms = [form for value in values if len(value) >= SHORTEST_SECRET for form in (value, *_encoded(value))]
+        lines = {line for form in forms if "\n" not in form and len(line := clean(form)) >= SHORTEST_SECRET}
         self._secrets = sorted(lines, key=len, reverse=True)
+        self._heads = {secret[:SHORTEST_SECRET] for secret in lines}
         self._pattern = re.compile("|".join(_spread(secret) for secret in self._secrets) or r"(?!)")
         self._unfinished = False
 
@@ -79,7 +87,8 @@ class Mask:
         the next line, begin in the middle: such halves are hidden too."""
         if not self._secrets:
             return text
-        if any(secret[:SHORTEST_SECRET] in without_colours(text) for secret in self._secrets):
+        bare = without_colours(text)
+        if any(head in bare for head in self._heads):
             text = self._pattern.sub(MASKED, text)
         if self._unfinished:
             text = self._without_tail_of_secret(text)
@@ -95,6 +104,20 @@ class Mask:
     def _without_tail_of_secret(self, text: str) -> str:
         longest = max((_overlap(text[::-1], secret[::-1]) for secret in self._secrets), default=0)
         return MASKED + text[longest:] if longest else text
+
+
+def _encoded(value: str) -> Iterator[str]:
+    """How a value looks where it was put into an address, into JSON, or into base64, alone or amid other bytes."""
+    yield from (quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1])
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    data = value.encode("utf-8", "replace")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode()
+        for before in range(3):  # the bytes before it decide how its bits fall; what others touch is left out
+            first, bits = -(-8 * before // 6), 8 * (before + len(data))
+            inner = encode(bytes(before) + data).decode()[first : bits // 6]
+            if len(inner) >= 2 * SHORTEST_SECRET:
+                yield inner
 
 
 def _spread(secret: str) -> str:

@@ -71,7 +71,7 @@ def _look(thing: Any) -> tuple[str, str]:
 
 @register.simple_tag
 def favicon(thing: Any) -> str:
-    """The address of the picture in the tab of a build, preview or preparation: the shape and colour of its standing."""
+    """The address of the picture that the tab of a build, preview or preparation has: its standing's shape."""
     return static(f"favicons/{_look(thing)[1]}.svg")
 
 

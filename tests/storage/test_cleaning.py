@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 import re
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -114,6 +117,42 @@ def test_mask_hides_the_longer_of_two_secrets_whole() -> None:
 def test_mask_hides_each_line_of_a_key() -> None:
     mask = Mask(["-----BEGIN KEY-----\nMIIabc123\n-----END KEY-----\n"])
     assert mask("MIIabc123") == MASKED
+
+
+ODD = 'p@ss/w ö:rd+%42"q'
+
+
+@pytest.mark.parametrize(
+    ("printed", "kept"),
+    [
+        (f"https://me:{quote(ODD, safe='')}@git.example.org", f"https://me:{MASKED}@git.example.org"),
+        (f"https://git.example.org/{quote(ODD)}", f"https://git.example.org/{MASKED}"),
+        (f"?password={quote_plus(ODD)}&a=b", f"?password={MASKED}&a=b"),
+        (json.dumps({"password": ODD}), f'{{"password": "{MASKED}"}}'),
+        (json.dumps({"password": ODD}, ensure_ascii=False), f'{{"password": "{MASKED}"}}'),
+        (base64.b64encode(ODD.encode()).decode(), MASKED),
+        (base64.urlsafe_b64encode(ODD.encode()).decode(), MASKED),
+    ],
+)
+def test_mask_hides_a_secret_as_others_write_it(printed: str, kept: str) -> None:
+    assert Mask([ODD])(f"a {printed} b") == f"a {kept} b"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user", "user:"])
+@pytest.mark.parametrize("after", ["", "a", "and more"])
+def test_mask_leaves_no_readable_part_in_base64(before: str, after: str) -> None:
+    printed = base64.b64encode(f"{before}{SECRET}{after}".encode()).decode()
+    kept = Mask([SECRET])(f"Authorization: Basic {printed}")
+    assert MASKED in kept
+    left = kept.removeprefix("Authorization: Basic ").split(MASKED)
+    assert sum(len(part.rstrip("=")) for part in left) <= len(printed.rstrip("=")) - 8 * (len(SECRET) - 2) // 6
+
+
+def test_mask_hides_a_key_of_several_lines_that_was_written_in_one() -> None:
+    key = "-----BEGIN KEY-----\nMIIabc123\n-----END KEY-----\n"
+    mask = Mask([key])
+    assert mask(json.dumps({"key": key})) == f'{{"key": "{MASKED}"}}'
+    assert mask(base64.b64encode(key.encode()).decode()) == MASKED
 
 
 def test_mask_leaves_words_that_are_too_short_to_be_secrets() -> None:
