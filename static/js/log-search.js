@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { plainOf } = window.portalLog;
+  const { plainOf, counted } = window.portalLog;
   const MARKS = "highlights" in CSS;
   const TYPING = 50; // milliseconds
 
@@ -70,8 +70,8 @@
 
     tell() {
       for (const button of this.moves) button.disabled = !this.lines.length;
-      const count = this.lines.length.toLocaleString(document.documentElement.lang);
-      const place = this.at < 0 ? "" : `${(this.at + 1).toLocaleString(document.documentElement.lang)} / `;
+      const count = counted(this.lines.length);
+      const place = this.at < 0 ? "" : `${counted(this.at + 1)} / `;
       this.log.say("status", !this.wanted ? "" : this.lines.length ? `${place}${count}` : this.log.words.none);
     }
 

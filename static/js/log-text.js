@@ -37,9 +37,15 @@ window.portalLog = {};
     return svg;
   };
 
+  const tongue = document.documentElement.lang;
+  const counted = (value) => value.toLocaleString(tongue);
+  const decimal = new Intl.NumberFormat(tongue, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const comma = decimal.format(0.5)[1];
+  const fixed = (value, places) => value.toFixed(places).replace(".", comma);
+
   const duration = (value) => {
     if (!Number.isFinite(value)) return "";
-    if (value < 59.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
+    if (value < 59.95) return `${fixed(value, value < 0.995 ? 2 : 1)} s`;
     return `${Math.floor(Math.round(value) / 60)} min ${Math.round(value) % 60} s`;
   };
 
@@ -162,6 +168,7 @@ window.portalLog = {};
   };
 
   Object.assign(window.portalLog, {
-    STEP, element, icon, duration, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble,
+    STEP, element, icon, duration, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble, counted,
+    fixed,
   });
 })();

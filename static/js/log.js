@@ -4,7 +4,7 @@
 
 (() => {
   const { STEP, element, columnsOf, paint, leftBy, secondsOf, textOf, plainOf, firstTrouble } = window.portalLog;
-  const { Reader, Search, Steps } = window.portalLog;
+  const { Reader, Search, Steps, counted, fixed } = window.portalLog;
   const LINES = 200; // of a chunk,
   const LETTERS = 64 * 1024; // or so many letters: a browser lays out long lines slowly
   const LINE_HEIGHT = 20;
@@ -92,7 +92,7 @@
 
     trouble(kind) {
       const line = this.awaits && Number(PLACE.exec(location.hash)?.[1]);
-      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", line.toLocaleString(document.documentElement.lang)) : "";
+      const awaited = line > this.raw.length && this.active ? this.words.awaited.replace("{n}", counted(line)) : "";
       this.say("trouble", kind ? this.words[kind] : awaited);
     }
 
@@ -203,7 +203,7 @@
       row.id = `L${number}`;
       const words = element("span");
       paint(textOf(raw), words, this.painted.get(number));
-      row.append(element("b", "n", number), element("i", "", secondsOf(raw).toFixed(2)), words);
+      row.append(element("b", "n", number), element("i", "", fixed(secondsOf(raw), 2)), words);
       this.dress(row, number);
       return row;
     }
@@ -278,7 +278,7 @@
       this.pill.hidden = this.follow.checked || this.isAtEnd();
       const count = this.raw.length - this.told;
       const text = this.words[!this.active ? "toEnd" : count === 1 ? "newLine" : count ? "newLines" : "toFollow"];
-      this.pill.firstElementChild.textContent = text.replace("{n}", count.toLocaleString(document.documentElement.lang));
+      this.pill.firstElementChild.textContent = text.replace("{n}", counted(count));
     }
 
     toEnd() {

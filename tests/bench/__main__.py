@@ -21,13 +21,13 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         from portal.setup import SetupFailed
+        from tests.bench import measuring, viewer
         from tests.bench.commands import BenchFailed
-        from tests.bench.measuring import bench
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
         return 2
     try:
-        return bench(options, DOCUMENT)
+        return viewer.bench(options, DOCUMENT) if options.log else measuring.bench(options, DOCUMENT)
     except (BenchFailed, SetupFailed, ImproperlyConfigured) as error:
         print(error, file=sys.stderr)
         return 2

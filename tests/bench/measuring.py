@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -18,12 +17,12 @@ def bench(options: Options, document: Path) -> int:
     if options.pages:
         return bench_pages(options, document)
     _set_up(may_install=options.may_install)
-    with workshop(options, settings.PORTAL_HOME, _say) as prepared:
+    with workshop(options, settings.PORTAL_HOME, record.say) as prepared:
         measured = prepared.measure()
     rows = figures.rows(measured.turns)
     goals = figures.goals(rows, measured.turns)
     tables = table.text(rows, measured, goals)
-    _tell(options, tables, record.as_json(options, rows, measured, goals))
+    record.tell(options, tables, record.as_json(options, rows, measured, goals))
     if options.write_docs:
         record.write_docs(document, options, tables, record.machine())
     return 0 if all(goal.met for goal in goals) else 1
@@ -47,16 +46,3 @@ def _set_up(*, may_install: bool) -> None:
     engine.ensure(settings.DOCKER_HOST, may_install=may_install)
     packages.need("docker", "for the origin's commands", may_install=may_install)
     base_image.ensure(settings.DOCKER_HOST, may_install=may_install)
-
-
-def _tell(options: Options, tables: str, document: str) -> None:
-    """The table on stdout; where the figures go there instead, on stderr."""
-    print(tables, end="", file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json == "-":
-        print(document, end="")
-    elif options.json:
-        Path(options.json).write_text(document, encoding="utf-8")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.bench.options import Options
 from tests.bench.turns import Measured
 
 BEGINS, ENDS = "<!-- written by ./run bench --write-docs, from here -->", "<!-- to here -->"
-PAGES_BEGIN, PAGES_END = "<!-- written by ./run bench --pages --write-docs, from here -->", "<!-- pages to here -->"
+PAGES_BEGIN = "<!-- written by ./run bench --pages --write-docs, from here -->"
+BEGINS_LOG = "<!-- written by ./run bench --log --write-docs, from here -->"
 
 
 def machine() -> dict[str, Any]:
@@ -64,29 +66,57 @@ def as_json(options: Options, rows: Sequence[Row], measured: Measured, goals: Se
 
 def write_docs(path: Path, options: Options, tables: str, facts: Mapping[str, Any]) -> None:
     """Replace the generated section of the document. Raises `BenchFailed` when it has lost its marks."""
-    _write_between(path, BEGINS, ENDS, lambda: _section(options, tables, facts))
+    before, after = _around(path, BEGINS)
+    path.write_text(f"{before}\n\n{_section(options, tables, facts)}\n{after}", encoding="utf-8")
 
 
 def write_pages(path: Path, tables: str, facts: Mapping[str, Any]) -> None:
     """The same for the section about the pages."""
-    _write_between(path, PAGES_BEGIN, PAGES_END, lambda: _section_of_pages(tables, facts))
+    put(path, PAGES_BEGIN, _section_of_pages(tables, facts))
 
 
-def _write_between(path: Path, begin: str, end: str, text: Callable[[], str]) -> None:
-    before, begins, rest = path.read_text(encoding="utf-8").partition(begin)
-    _, ends, after = rest.partition(end)
+def put(path: Path, mark: str, section: str) -> None:
+    """Replace what stands in the document behind `mark`. Raises `BenchFailed` when it has lost its marks."""
+    before, after = _around(path, mark)
+    path.write_text(f"{before}\n\n{section}\n{after}", encoding="utf-8")
+
+
+def _around(path: Path, mark: str) -> tuple[str, str]:
+    """What stands before and behind a generated section, with its marks."""
+    before, begins, rest = path.read_text(encoding="utf-8").partition(mark)
+    _, ends, after = rest.partition(ENDS)
     if not begins or not ends:
-        raise BenchFailed(f"{path} has lost the marks between which the result goes: put “{begin}” and “{end}” back.")
-    path.write_text(f"{before}{begin}\n\n{text()}\n{end}{after}", encoding="utf-8")
+        raise BenchFailed(f"{path} has lost the marks between which the result goes: put “{mark}” and “{ENDS}” back.")
+    return before + begins, ends + after
+
+
+def tell(options: Options, tables: str, document: str) -> None:
+    """The table on stdout; where the figures go there instead, on stderr."""
+    print(tables, end="", file=sys.stderr if options.json == "-" else sys.stdout)
+    if options.json == "-":
+        print(document, end="")
+    elif options.json:
+        Path(options.json).write_text(document, encoding="utf-8")
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _section(options: Options, tables: str, facts: Mapping[str, Any]) -> str:
     rounds = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
     asked = f"{rounds} of {', '.join(options.cases)} on {', '.join(options.applications)}"
+    return f"Measured {when()}: {asked}. {machine_in_words(facts)}\n\n```text\n{tables}```\n"
+
+
+def when() -> str:
+    return f"on {datetime.now(UTC):%Y-%m-%d}"
+
+
+def machine_in_words(facts: Mapping[str, Any]) -> str:
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {asked}. {facts['system']}, {facts['processors']} processors, "
-        f"{facts['memory_gb']} GB, Docker Engine {facts['engine']} ({facts['storage_driver']}).\n\n"
-        f"```text\n{tables}```\n"
+        f"{facts['system']}, {facts['processors']} processors, {facts['memory_gb']} GB, "
+        f"Docker Engine {facts['engine']} ({facts['storage_driver']})."
     )
 
 

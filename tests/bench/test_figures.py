@@ -18,7 +18,9 @@ from tests.bench.turns import Measured
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"builder": 400_000_000, "runtime": 36_300_000, "image": 41_400_000, "archive": 2_000_000}
-ASKED = Options(rounds=3, applications=("modern",), cases=("source",), json="", write_docs=False, may_install=False)
+ASKED = Options(
+    rounds=3, applications=("modern",), cases=("source",), json="", write_docs=False, log=False, may_install=False
+)
 
 
 def turn(
@@ -127,7 +129,7 @@ def test_the_projects_document_has_its_marks() -> None:
 
 
 def test_options_are_all_of_it_by_default_and_keep_the_order_of_cases() -> None:
-    assert parse([]) == Options(3, APPLICATIONS, CASES, "", write_docs=False, may_install=True)
+    assert parse([]) == Options(3, APPLICATIONS, CASES, "", write_docs=False, log=False, may_install=True)
     given = parse(["--cases", "requirement, first", "--applications=modern", "--rounds", "1", "--json", "-"])
     assert (given.cases, given.applications, given.rounds, given.json) == (
         ("first", "requirement"),
