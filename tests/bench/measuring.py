@@ -31,9 +31,9 @@ def bench(options: Options, document: Path) -> int:
 def bench_pages(options: Options, document: Path) -> int:
     """The same for the pages."""
     redis_server.ensure(may_install=options.may_install)
-    looked = looking.look(options, settings.PORTAL_HOME, _say)
+    looked = looking.look(options, settings.PORTAL_HOME, record.say)
     tables, machine = looking.text(looked), record.computer()
-    _tell(options, tables, looking.as_json(looked, machine))
+    record.tell(options, tables, looking.as_json(looked, machine))
     if options.write_docs:
         record.write_pages(document, tables, machine)
     return 0 if all(seen.is_met for seen in looked.seen) else 1
