@@ -81,8 +81,8 @@
 
     mark(row, number) {
       const isFound = this.known.has(number);
-      row.classList.toggle("found", isFound);
-      row.classList.toggle("here", isFound && number === this.line);
+      row.classList.toggle("match", isFound);
+      row.classList.toggle("current", isFound && number === this.line);
       if (isFound && MARKS) for (const range of this.ranges(row.lastElementChild)) this.marks.add(range);
     }
 

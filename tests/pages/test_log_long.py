@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
@@ -351,3 +352,33 @@ def test_colours_can_be_read_on_each_other(page: Page) -> None:
     )
     assert len(ratios) == 2 * len(inks) * len(papers)
     assert [one for one in ratios if one[1] < 4.5] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_log_has_no_violation_and_nothing_overflows(
+    open_as: frame.Open, settings: Settings, tmp_path: Path, scheme: str, width: int
+) -> None:
+    """While it grows and the reader has scrolled up and searched; and of a failure, with its first error."""
+    settings.LOGS_DIR = tmp_path
+    running, failed = factories.running_build(), factories.finished_build()
+    for build in (running, failed):
+        with LogWriter(log_path(build.pk)) as log:
+            log.step("produce")
+            for number in range(300):
+                log.line(f"\x1b[33mwarning:\x1b[0m {'a long line ' * 12}{number} \x1b[41;97merror\x1b[0m")
+    context = open_as(factories.user(), color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = context.pages[0]
+    for build in (running, failed):
+        page.goto(f"{build.get_absolute_url()}#L100-L102")
+        expect(page.locator("#L100")).to_have_class(re.compile(r"\bat\b"))
+        page.get_by_role("searchbox", name=FIND).fill("warning")
+        page.get_by_role("button", name="Next line found").click()
+        expect(page.locator("[data-log-status]")).to_have_text("1 / 300")
+        expect(page.locator("[data-log-pill]")).to_be_visible()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0
+        sideways = page.get_by_role("log").evaluate("(log) => log.scrollWidth - log.clientWidth")
+        assert sideways <= 0
