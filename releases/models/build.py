@@ -186,6 +186,7 @@ class Build(models.Model):
             models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
             models.Index(fields=["commit"], name="build_by_commit"),
             models.Index(fields=["worker", "id"], condition=Q(state="finished"), name="build_of_worker"),
+            models.Index(fields=["finished_at"], include=["application", "outcome"], name="build_ended"),
         ]
         constraints = [
             known("build", "state", State),
