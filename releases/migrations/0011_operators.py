@@ -120,6 +120,10 @@ class Migration(migrations.Migration):
             model_name='build',
             index=models.Index(condition=models.Q(('state', 'finished')), fields=['worker', 'id'], name='build_of_worker'),
         ),
+        migrations.AddIndex(
+            model_name='build',
+            index=models.Index(fields=['finished_at'], include=('application', 'outcome'), name='build_ended'),
+        ),
         migrations.AddField(
             model_name='pause',
             name='begun_by',

@@ -210,6 +210,7 @@ class Build(BudgetsOfBuild):
             models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
             models.Index(fields=["-id"], include=[*NARROW, "created_at"], name="build_narrow"),
             models.Index(fields=["-finished_at"], condition=~Q(outcome="succeeded"), name="build_not_succeeded"),
+            models.Index(fields=["finished_at"], include=["application", "outcome"], name="build_ended"),
         ]
         constraints = [
             known("build", "state", State),
