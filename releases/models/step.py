@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from releases.models.build import Build
 from releases.models.checks import known
 
 
 class StepName(models.TextChoices):
-    CHECKOUT = "checkout", _("checkout")
-    PREPARE = "prepare", _("prepare")  # only in the build that is a stack's first
-    PRODUCE = "produce", _("produce")
-    COLLECT = "collect", _("collect")
-    PACKAGE = "package", _("package")
-    PROBE = "probe", _("probe")
+    CHECKOUT = "checkout", pgettext_lazy("step of a build", "checkout")
+    PREPARE = "prepare", pgettext_lazy("step of a build", "prepare")  # only in the build that is a stack's first
+    PRODUCE = "produce", pgettext_lazy("step of a build", "produce")
+    COLLECT = "collect", pgettext_lazy("step of a build", "collect")
+    PACKAGE = "package", pgettext_lazy("step of a build", "package")
+    PROBE = "probe", pgettext_lazy("step of a build", "probe")
 
 
 class StepResult(models.TextChoices):

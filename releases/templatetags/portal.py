@@ -14,7 +14,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 import portal as product
 from releases.models import Build, State, priority_of
@@ -203,7 +203,8 @@ def relative(at: datetime) -> str:
         return _("yesterday")
     if passed < 7 * 86400:
         return _("%(n)d days ago") % {"n": passed // 86400}
-    return date_format(at, "j M" if at.year == now.year else "j M Y")
+    this_year = at.year == now.year
+    return date_format(at, pgettext("date", "j M") if this_year else pgettext("date", "j M Y"))
 
 
 def _ahead(left: float) -> str:

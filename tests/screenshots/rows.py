@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import django_rq
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.models import F
 from django.utils import timezone
+from rq import Worker
+from rq.utils import utcformat
 
 from releases.errors import Sentence, say
 from releases.models import Application, Build, Environment, Outcome, Preparation, Preview, Ref, Step, Workshop
 from releases.specs import StackImages
 from releases.stacks import stack as stacks
-from releases.storage import LogWriter, log_path
+from releases.storage import LogWriter, log_path, preview_log_path
 from tests import factories
 
 MOMENT = datetime(2026, 3, 17, 10, 42, tzinfo=UTC)
@@ -48,14 +51,22 @@ def make() -> User:
     factories.application("juice-bar", created_by=marta).note_refs_error(
         say("There is no git repository at %(url)s: check the address.", url="https://git.example.org/shop/juice-bar")
     )
-    Application.objects.filter(refs_error="").update(refs_read_at=timezone.now(), refs_asked_at=timezone.now())
     _prepared()
     Workshop.objects.report(
         engine_answers=True, engine="Docker 28.3.2, overlay2", engine_problem="", disk_free=212_000_000_000,
         disk_total=480_000_000_000, repaired=0,
     )  # fmt: skip
-    _spread(shop, orchard)
     return marta
+
+
+def listen() -> None:
+    """Workers that are heard of, as the queue knows them; none of them works."""
+    for place, name in enumerate(("builds", "desk")):
+        queue = django_rq.get_queue(name)
+        worker = Worker([queue], name=f"{name}-1.forge", connection=queue.connection)
+        worker.register_birth()  # type: ignore[no-untyped-call] # rq says none
+        heard = {"birth": MOMENT - timedelta(hours=5), "last_heartbeat": MOMENT - timedelta(seconds=3 + place)}
+        queue.connection.hset(worker.key, mapping={field: utcformat(at) for field, at in heard.items()})
 
 
 def freeze() -> None:
@@ -67,8 +78,43 @@ def freeze() -> None:
             times = [field.name for field in model._meta.fields if isinstance(field, models.DateTimeField)]
             if times:
                 model._default_manager.update(**{name: F(name) + back for name in times})
+        for app in Application.objects.all():
+            _date_builds(app)
+        _date_others()
         cursor.execute("SET session_replication_role = DEFAULT")
     timezone.now = lambda: MOMENT
+
+
+def _date_builds(app: Application) -> None:
+    """The newest was asked for seconds ago, the one before minutes, each other two days before the next."""
+    newest = app.builds.count()
+    for build in app.builds.prefetch_related("steps"):
+        since = newest - build.number
+        asked = MOMENT - timedelta(days=2 * max(0, since - 1), minutes=14 * since, seconds=7)
+        at = started = asked + timedelta(seconds=0.4)
+        for step in build.steps.order_by("position"):
+            ended = at + timedelta(seconds=step.seconds or 0)
+            build.steps.filter(pk=step.pk).update(started_at=at, finished_at=ended if step.finished_at else None)
+            at = ended
+        ended = at + timedelta(seconds=0.2 + build.number / 10)
+        finished = ended if build.is_finished else None
+        Build.objects.filter(pk=build.pk).update(created_at=asked, started_at=started, finished_at=finished)
+        for place, event in enumerate(build.events.order_by("id")):
+            build.events.filter(pk=event.pk).update(at=asked + timedelta(seconds=place))
+
+
+def _date_others() -> None:
+    started = MOMENT - timedelta(minutes=3)
+    Preview.objects.update(created_at=started, started_at=started, ends_at=started + timedelta(minutes=30))
+    made = MOMENT - timedelta(days=6, hours=2)
+    Preparation.objects.update(created_at=made, started_at=made, finished_at=made + timedelta(seconds=74))
+    Environment.objects.update(created_at=MOMENT - timedelta(days=8))
+    Workshop.objects.update(seen_at=MOMENT - timedelta(seconds=9))
+    Application.objects.update(created_at=MOMENT - timedelta(days=40))
+    Application.objects.filter(refs_error="").update(
+        refs_asked_at=MOMENT - timedelta(minutes=9, seconds=1), refs_read_at=MOMENT - timedelta(minutes=9)
+    )
+    Application.objects.exclude(refs_error="").update(refs_read_at=MOMENT - timedelta(hours=1, minutes=1))
 
 
 def _release(app: Application, number: int, by: User, *, size: int = 42_600_000) -> Build:
@@ -105,7 +151,7 @@ def _running(app: Application, by: User) -> None:
     tag = factories.ref(app, "v1.8.2", age=timedelta(minutes=20), subject="Use the Flask of today")
     build = factories.running_build(app, ref=tag, by=by)
     _step(build, "checkout", 0.38)
-    Step.objects.create(build=build, position=2, name="produce", started_at=timezone.now() - timedelta(seconds=6))
+    Step.objects.create(build=build, position=2, name="produce", started_at=timezone.now())
     _log(build, LINES[:4], "")
 
 
@@ -133,6 +179,8 @@ def _preview(build: Build, by: User) -> None:
             path="/", status=200, reason="OK", seconds=0.93,
         ),
     )  # fmt: skip
+    preview_log_path(preview.pk).parent.mkdir(parents=True, exist_ok=True)
+    preview_log_path(preview.pk).write_text("0.41\t*** uWSGI is running ***\n0.93\t10.0.2.2 GET / => 200 in 2 ms\n")
 
 
 def _prepared() -> None:
@@ -141,22 +189,6 @@ def _prepared() -> None:
     sizes = say("Builder %(builder).0f MB, runner %(runner).0f MB.", builder=388.0, runner=36.1)
     images = (factories.image_id("builder"), 388_014_592, factories.image_id("trixie"), 36_100_000, "")
     row.mark_succeeded(StackImages(*images, row.digest), sizes)
-
-
-def _spread(*apps_: Application) -> None:
-    """Builds were asked for as their tags came: the newest minutes ago, each other two days before the next."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        for app in apps_:
-            newest = app.builds.count()
-            for build in app.builds.order_by("number"):
-                earlier = timedelta(days=2 * max(0, newest - build.number - 2), minutes=4 * (newest - build.number))
-                times = {name: F(name) - earlier for name in ("created_at", "started_at", "finished_at")}
-                Build.objects.filter(pk=build.pk).update(**times)
-                build.steps.update(started_at=F("started_at") - earlier, finished_at=F("finished_at") - earlier)
-                build.events.update(at=F("at") - earlier)
-        Environment.objects.update(created_at=F("created_at") - timedelta(days=8))
-        cursor.execute("SET session_replication_role = DEFAULT")
 
 
 def _log(build: Build, lines: list[str] | tuple[str, ...], end: str) -> None:

@@ -53,6 +53,7 @@ def take(shots: Sequence[Shot], looks: Sequence[Look], folder: Path) -> int:
         raise SetupFailed("The pictures need chromium: install it (Debian: apt-get install chromium).")
     call_command("migrate", interactive=False, verbosity=0)
     person = rows.make()
+    rows.listen()
     rows.freeze()
     folder.mkdir(parents=True, exist_ok=True)
     with _served() as address, sync_playwright() as playwright:
@@ -120,6 +121,7 @@ def _one(context: BrowserContext, shot: Shot, file: Path) -> int:
         raise SetupFailed(f"{shot.address} answered {answer.status if answer else 'nothing'}: correct pages.py.")
     if page.locator("[data-log-lines]").count():
         page.locator("[data-log-lines]:not([aria-busy])").wait_for()
+        page.mouse.move(0, 0)
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True, animations="disabled", caret="hide")))
     picture.convert("RGB").save(file, "WEBP", lossless=True, quality=100, method=6)
     return file.stat().st_size
