@@ -14,15 +14,15 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django.conf import settings
-from django.contrib.postgres.indexes import OpClass
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now, Upper
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from releases.errors import IllegalTransition, LeaseLost
+from releases.models import lean
 from releases.models.application import Application, ProbePolicyChoices
 from releases.models.artifact import SHA256, Artifact
 from releases.models.checks import known
@@ -45,14 +45,8 @@ FROZEN = (
 )
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
 
-NARROW = ("application", "number", "state", "outcome", "requested_by", "stack", "ref_kind", "retry_of", "rebase_of")
-"""What the history filters by and counts, beside the time: an index holds it apart from the wide rows of the table."""
 
-WIDE = ("environment", "limits", "probe_body", "artifact__members", "artifact__sheets", "image__runner_config")
-"""What no table of builds shows."""
-
-
-class BuildQuerySet(models.QuerySet["Build"]):
+class BuildQuerySet(lean.LeanQuerySet["Build"]):
     def queued(self) -> BuildQuerySet:
         return self.filter(state=State.QUEUED)
 
@@ -75,16 +69,6 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def for_pages(self) -> BuildQuerySet:
         """With what every row of a table of builds shows."""
         return self.select_related("application", "artifact", "image", "requested_by", "retry_of", "rebase_of")
-
-    def for_rows(self) -> BuildQuerySet:
-        """The same for tables of very many builds, which show nothing that is wide and, but for its number in
-        `with_origins`, no build beside."""
-        return self.select_related("application", "artifact", "image", "requested_by").defer(*WIDE)
-
-    def with_origins(self) -> BuildQuerySet:
-        """`for_rows`, with the number of the build that each is a rebuild or a rebase of."""
-        left_out = [f"{one}__{field.name}" for one in ("retry_of", "rebase_of") for field in _other_fields()]
-        return self.for_rows().select_related("retry_of", "rebase_of").defer(*WIDE, *left_out)
 
     @transaction.atomic
     def request(self, application: Application, *, by: Actor, **frozen: Any) -> Build:
@@ -196,17 +180,7 @@ class Build(models.Model):
         ordering = ["-id"]
         verbose_name = _("build")
         verbose_name_plural = _("builds")
-        indexes = [
-            models.Index(fields=["application", "-number"], name="build_of_application"),
-            models.Index(
-                fields=["application", "-number"], condition=Q(outcome="succeeded"), name="build_release_of_application"
-            ),
-            models.Index(fields=["state"], condition=~Q(state="finished"), name="build_active"),
-            models.Index(fields=["commit"], opclasses=["varchar_pattern_ops"], name="build_by_commit_start"),
-            models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
-            models.Index(fields=["-id"], include=[*NARROW, "created_at"], name="build_narrow"),
-            models.Index(fields=["-finished_at"], condition=~Q(outcome="succeeded"), name="build_not_succeeded"),
-        ]
+        indexes = lean.indexes()
         constraints = [
             known("build", "state", State),
             known("build", "outcome", Outcome, blank=True),
@@ -444,11 +418,6 @@ class Build(models.Model):
     def _remember(self, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():
             setattr(self, name, value)
-
-
-def _other_fields() -> Iterator[models.Field[Any, Any]]:
-    """All but what names a build."""
-    return (field for field in Build._meta.concrete_fields if field.name not in ("id", "number", "application"))
 
 
 def _lease() -> models.expressions.CombinedExpression:
