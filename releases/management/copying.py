@@ -17,7 +17,7 @@ def copy_in(model: type[models.Model], rows: Iterable[models.Model]) -> int:
     written = 0
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row([_value(field, row) for field in fields])
+            copy.write_row([_value(field, getattr(row, field.attname)) for field in fields])
             written += 1
     return written
 
@@ -38,5 +38,6 @@ def go_on_after(model: type[models.Model]) -> None:
         )
 
 
-def _value(field: models.Field[Any, Any], row: models.Model) -> Any:
-    return field.get_db_prep_save(getattr(row, field.attname), connection)
+def _value(field: models.Field[Any, Any], value: Any) -> Any:
+    """As PostgreSQL's client takes it: all but JSON goes as it is: asking each field takes longer than making rows."""
+    return field.get_db_prep_save(value, connection) if isinstance(field, models.JSONField) else value

@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from releases.models.application import Application
-from releases.models.build import Build, BuildQuerySet
+from releases.models.build import Build
+from releases.models.builds import BuildQuerySet
 from releases.sentences import columns
 from releases.specs import Difference
 

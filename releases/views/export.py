@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, StreamingHttpResponse
 
 from releases.models import Build, Move
-from releases.models.build import BuildQuerySet
+from releases.models.builds import BuildQuerySet
 from releases.views import name_of
 
 CHUNK = 500

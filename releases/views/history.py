@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from releases.models import Application, Artifact, Build, Outcome, Package, Wanted
 from releases.models.application import MEBIBYTE
-from releases.models.build import BuildQuerySet
+from releases.models.builds import BuildQuerySet
 from releases.views import seeing
 from releases.views.export import as_csv, as_json
 from releases.views.filters import HistoryFilter

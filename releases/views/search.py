@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q
 
 from releases.models import Application, Build, Outcome, Package, RefKindChoices, State
-from releases.models.build import BuildQuerySet
+from releases.models.builds import BuildQuerySet
 from releases.views.words import Meaning, ref_named
 
 PORTAL = "(portal)"

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput, StackError
 from releases.models import Application, Build, Preparation, PreparationState
-from releases.models.build import BuildQuerySet
+from releases.models.builds import BuildQuerySet
 from releases.sentences import told
 from releases.specs import Anew
 from releases.stacks import stack as stacks
