@@ -115,7 +115,7 @@ def test_application_asks_as_often_for_fifty_refs_as_for_five(manager: Client, s
         factories.succeeded_build(shop, ref=factories.ref(shop, f"v2.{number}.0"))
     assert "v2.44.0" in see(manager, f"{PAGE}?kind=tag&page=1")
     assert queries("?kind=tag&page=1") == few
-    assert few <= 16
+    assert few <= 17
 
 
 def test_application_shows_release_trends_and_settings(manager: Client, shop: Application) -> None:

@@ -94,7 +94,7 @@ def test_audit_is_filtered_by_day(manager: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?verb=nonsense", "What: “nonsense” is not known here; known are: build.requested, build.started,"),
+        ("?verb=nonsense", "What: “nonsense” is not known here; known are: build.requested, build.moved_first,"),
         ("?by=nobody", "Who: “nobody” is not known here; known are: (portal), ana, bo"),
         ("?application=other", "Application: “other” is not known here; known are: billing, shop."),
         ("?from=yesterday", "From: write the date as 2026-11-23."),
