@@ -117,7 +117,7 @@ def real_builds() -> int:
 
 @transaction.atomic
 def invent(applications: int, builds: int, active: int) -> None:
-    """All rows in one transaction. `active` of the builds are at work, with a lease of an hour."""
+    """All rows in one transaction. `active` of the builds are at work, with a lease of a day."""
     chance = random.Random(1)  # noqa: S311 (the same numbers give the same rows)
     rows, now = Rows(), timezone.now()
     lines = [_line(rows, chance, number, now) for number in range(1, applications + 1)]
@@ -306,10 +306,10 @@ def _environment(line: Line, build: Build) -> Environment:
 
 
 def _at_work(rows: Rows, line: Line, person: User | None, at: datetime, now: datetime) -> None:
-    """A build that some worker seems to hold; the sweeper closes it when its hour is over."""
+    """A build that some worker seems to hold; the sweeper closes it when its day is over."""
     ref, made = "main", commit(f"{line.row.name} at work")
     build = _asked(line, person, at, ref=ref, ref_kind="branch", ref_full="refs/heads/main", commit=made)
-    build.state, build.lease_until = State.PRODUCING, now + timedelta(hours=1)
+    build.state, build.lease_until = State.PRODUCING, now + timedelta(days=1)
     rows.add(build)
     rows.add(Step(build=build, position=0, name=StepName.PRODUCE, started_at=at + timedelta(seconds=0.4)))
     _events(rows, build, person)
@@ -320,7 +320,10 @@ def _events(rows: Rows, build: Build, person: User | None) -> None:
     ended = build.finished_at or build.created_at + timedelta(seconds=0.3)
     for verb in ("build.requested", "build.started", *made, *(("build.finished",) if build.is_finished else ())):
         asked = verb == "build.requested"
-        data = {"outcome": str(build.outcome), "message": build.message} if verb == "build.finished" else {}
+        facts: dict[str, Any] = {
+            "build.started": {"worker": build.worker, "attempt": build.attempt},
+            "build.finished": {"outcome": str(build.outcome), "message": build.message},
+        }
         rows.add(
             Event(
                 at=build.created_at if asked else ended,
@@ -329,7 +332,7 @@ def _events(rows: Rows, build: Build, person: User | None) -> None:
                 verb=verb,
                 application=build.application,
                 build=build,
-                data={"invented": True, **data},
+                data={"invented": True, **facts.get(verb, {})},
             )
         )
 

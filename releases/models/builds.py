@@ -24,8 +24,11 @@ FROZEN = (
 """The settings that a build takes over when it is asked for: its application's, or those of the release it rebases."""
 WIDE = ("environment", "limits", "probe_body", "artifact__members", "artifact__sheets", "image__runner_config")
 """What no table of builds shows."""
-NARROW = ("application", "number", "state", "outcome", "requested_by", "stack", "ref_kind", "retry_of", "rebase_of")
-"""What the history filters by and counts, beside the time: an index holds it apart from the wide rows of the table."""
+NARROW = (
+    "application", "number", "state", "outcome", "requested_by", "stack", "ref", "ref_kind", "retry_of", "rebase_of",
+    "created_at",
+)  # fmt: skip
+"""What the history filters by and counts: an index holds it apart from the wide rows of the table."""
 
 
 def indexes() -> list[models.Index]:
@@ -41,7 +44,7 @@ def indexes() -> list[models.Index]:
         models.Index(fields=["-finished_at"], condition=~Q(outcome="succeeded"), name="build_not_succeeded"),
         models.Index(fields=["commit"], opclasses=["varchar_pattern_ops"], name="build_by_commit_start"),
         models.Index(OpClass(Upper("ref"), "varchar_pattern_ops"), name="build_by_ref_start"),
-        models.Index(fields=["-id"], include=[*NARROW, "created_at"], name="build_narrow"),
+        models.Index(fields=["-id"], include=NARROW, name="build_narrow"),
     ]
 
 

@@ -52,8 +52,15 @@ def by_ref(ref: str) -> Q:
         return Q()
     if "*" not in ref:
         return ref_named(ref)
-    pattern = "^" + ".*".join(re.escape(part) for part in ref.split("*")) + "$"
-    return Q(ref__istartswith=ref.split("*")[0], ref__iregex=pattern)
+    parts = ref.split("*")
+    found = Q(ref__istartswith=parts[0]) if parts[0] else Q()
+    if parts[-1]:
+        found &= Q(ref__iendswith=parts[-1])
+    for part in filter(None, parts[1:-1]):
+        found &= Q(ref__icontains=part)
+    if len(list(filter(None, parts))) > 1:  # they must stand in their order, and overlap nowhere
+        found &= Q(ref__iregex="^" + ".*".join(re.escape(part) for part in parts) + "$")
+    return found
 
 
 def by_kind(kind: str) -> Q:

@@ -41,14 +41,14 @@ def pages(ask: Ask) -> list[Page]:
     """Raises `BenchFailed` when the rows that they are about are not there."""
     release = _one(ask, NEWEST_RELEASE)
     failed = _one(ask, NEWEST_OTHER.format("b.outcome = 'failed'"))
-    active = _one(ask, NEWEST_OTHER.format("b.state <> 'finished'"))
-    return [*_of_home(), *_of_builds(release, failed, active), *_of_history(release), *_others()]
+    active = ask(NEWEST_OTHER.format("b.state <> 'finished'"))
+    return [*_of_home(), *_of_builds(release, failed, active[0] if active else None), *_of_history(release), *_others()]
 
 
 def _one(ask: Ask, query: str) -> Mapping[str, Any]:
     found = ask(query)
     if not found:
-        raise BenchFailed("The invented rows hold no release, no failed build or no build at work: invent more builds.")
+        raise BenchFailed("The invented rows hold no release with flask, or no failed build: invent more builds.")
     return found[0]
 
 
@@ -61,7 +61,9 @@ def _of_home() -> Iterator[Page]:
         yield Page(f"home, {which}", f"/?show={which}")
 
 
-def _of_builds(release: Mapping[str, Any], failed: Mapping[str, Any], active: Mapping[str, Any]) -> Iterator[Page]:
+def _of_builds(
+    release: Mapping[str, Any], failed: Mapping[str, Any], active: Mapping[str, Any] | None
+) -> Iterator[Page]:
     application = f"/applications/{release['name']}/"
     yield Page("application", application)
     yield Page("application, all tags", f"{application}?kind=tag&page=1")
@@ -70,9 +72,10 @@ def _of_builds(release: Mapping[str, Any], failed: Mapping[str, Any], active: Ma
     build = f"{application}builds/{release['number']}/"
     yield Page("build, succeeded", build)
     yield Page("build, failed", f"/applications/{failed['name']}/builds/{failed['number']}/")
-    at_work = f"/applications/{active['name']}/builds/{active['number']}/"
-    yield Page("build, at work", at_work)
-    yield Page("build, what moves", f"{at_work}live/?standing=producing")
+    if active:  # the sweeper has closed them when a day is over
+        at_work = f"/applications/{active['name']}/builds/{active['number']}/"
+        yield Page("build, at work", at_work)
+        yield Page("build, what moves", f"{at_work}live/?standing=producing")
     yield Page("build, log", f"{build}log")
     yield Page("build, evidence", f"{build}evidence.json")
     yield Page("image", f"{build}image/")
