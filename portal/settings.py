@@ -277,7 +277,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^livez$", r"^metrics$"]  # asked from beside the proxy, without TLS
+# Asked from beside the proxy, without TLS:
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^livez$", r"^metrics$"]
 SECURE_HSTS_SECONDS = int(number("PORTAL_HSTS_SECONDS", 31_536_000, least=0)) if HTTPS else 0
 # The portal is one host: whether the domain's other hosts have TLS is not its to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
