@@ -173,7 +173,8 @@ install() {
 }
 
 # The last error that pip named, without its head.
-pip_error() { grep '^ERROR: ' "$work/pip.log" | tail -n 1 | cut -c8-300; }
+# ResolutionImpossible only names a page of pip's; the line before it says which packages cannot be had together.
+pip_error() { grep '^ERROR: ' "$work/pip.log" | grep -v '^ERROR: ResolutionImpossible' | tail -n 1 | cut -c8-300; }
 
 said() { grep -q "$@" "$work/pip.log"; }
 
