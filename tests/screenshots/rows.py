@@ -15,7 +15,7 @@ from rq.utils import utcformat
 
 from releases.errors import Sentence, say
 from releases.models import Application, Build, Environment, Outcome, Preparation, Preview, Ref, Step, Workshop
-from releases.specs import StackImages
+from releases.specs import CommitFacts, FileChange, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, log_path, preview_log_path
 from tests import factories
@@ -39,7 +39,8 @@ def make() -> User:
     marta = factories.user(username="marta", first_name="Marta", last_name="Ruiz")
     shop = factories.application("fruit-shop", environment={"SHOP_NAME": "Fruit Shop"}, created_by=marta)
     releases = [_release(shop, number, marta) for number in range(1, 10)]
-    _failed(shop, marta)
+    failed = _failed(shop, marta)
+    _compared(releases[-2], releases[-1], failed)
     _running(shop, marta)
     factories.ref(shop, "v1.9.0", age=timedelta(minutes=50), subject="Weigh before the till")
     factories.ref(shop, "main", kind="branch", age=timedelta(minutes=12), subject="Try a darker green")
@@ -131,7 +132,7 @@ def _release(app: Application, number: int, by: User, *, size: int = 42_600_000)
     return build
 
 
-def _failed(app: Application, by: User) -> None:
+def _failed(app: Application, by: User) -> Build:
     why: Sentence = say(
         "The requirements in %(file)s cannot be met: %(why)s",
         file="requirements.txt",
@@ -145,6 +146,25 @@ def _failed(app: Application, by: User) -> None:
     _log(
         build, [*LINES[:3], "error: No solution found: flask==3.1.9 does not exist; newest is 3.1.3"], f"Failed: {why}"
     )
+    return build
+
+
+def _compared(before: Build, last: Build, failed: Build) -> None:
+    """What a worker has read of the repository, for the page that compares and for the one of the failed build."""
+    when = int(MOMENT.timestamp())
+    come = (
+        CommitFacts(last.commit, "Marta Ruiz", when - 200_000, last.subject),
+        CommitFacts(factories.commit("crate"), "Iker Sanz", when - 260_000, "Count crates, not fruits"),
+    )
+    files = (
+        FileChange("app/prices.py", "changed", 1_840, 2_112),
+        FileChange("app/templates/crate.html", "added", 0, 731),
+        FileChange("requirements.txt", "changed", 96, 96),
+    )
+    factories.comparison(before, last, factories.difference(2, 3, come=come, files=files))
+    wanted = (CommitFacts(failed.commit, "Iker Sanz", when - 7_000, failed.subject),)
+    asked = (FileChange("requirements.txt", "changed", 96, 97),)
+    factories.comparison(last, failed, factories.difference(1, 1, come=wanted, files=asked))
 
 
 def _running(app: Application, by: User) -> None:
@@ -164,10 +184,7 @@ def _step(build: Build, name: str, seconds: float, result: str = "succeeded") ->
 
 
 def _moved(app: Application) -> None:
-    tag = Ref.objects.get(application=app, name="v1.2.0")
-    Ref.objects.filter(pk=tag.pk).update(
-        moved_at=timezone.now(), moved_from=tag.commit, commit=factories.commit("elsewhere")
-    )
+    factories.moved(Ref.objects.get(application=app, name="v1.2.0"))
 
 
 def _preview(build: Build, by: User) -> None:
