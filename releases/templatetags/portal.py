@@ -276,10 +276,10 @@ def version() -> str:
 
 
 @register.inclusion_tag("_pulse.html")
-def pulse() -> dict[str, int]:
-    """How many builds run and wait at this moment."""
+def pulse(*, oob: bool = False) -> dict[str, int | bool]:
+    """How many builds run and wait at this moment; `oob` for an answer that brings it anew to a page."""
     queued = Count("pk", filter=Q(state=State.QUEUED))
-    return Build.objects.active().aggregate(queued=queued, building=Count("pk") - queued)
+    return {"oob": oob, **Build.objects.active().aggregate(queued=queued, building=Count("pk") - queued)}
 
 
 @register.filter

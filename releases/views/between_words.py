@@ -115,7 +115,8 @@ def people(read: Difference) -> str:
     days = round((max(moments) - min(moments)) / 86400) if moments else 0
     count = len({commit.author for commit in commits})
     by = ngettext("by %(n)d person", "by %(n)d people", count) % {"n": count}
-    return f"{by}, {ngettext('%(n)d day', '%(n)d days', days) % {'n': days}}" if days else by
+    within = ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+    return f"{by}, {within}" if days else by
 
 
 def _grouped(number: int) -> str:

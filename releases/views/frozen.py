@@ -9,7 +9,8 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from releases.models import Build, Event
-from releases.templatetags.portal import address
+from releases.specs import Budget
+from releases.templatetags.portal import address, megabytes
 from releases.views.units import binary
 
 LOOKED_AT = 100
@@ -39,7 +40,7 @@ class Setting:
 def frozen_of(old: Build, new: Build) -> list[Setting]:
     """Every one of them, in the order in which they are shown. Of environment variables the names alone are told, for
     their values may be secrets."""
-    return [*_asked(old, new), *_limits(old, new), *_used(old, new), *_variables(old, new)]
+    return [*_asked(old, new), *_limits(old, new), *_budgets(old, new), *_used(old, new), *_variables(old, new)]
 
 
 def with_who(rows: Iterable[Setting], old: Build, new: Build) -> list[Setting]:
@@ -83,6 +84,25 @@ def _limits(old: Build, new: Build) -> Iterator[Setting]:
     yield Setting("seconds", _("time limit"), _seconds(was.seconds), _seconds(now.seconds), ("seconds",))
     sizes = binary(was.artifact_bytes), binary(now.artifact_bytes)
     yield Setting("artifact_bytes", _("largest app.tar.gz"), *sizes, ("artifact_mb",))
+
+
+def _budgets(old: Build, new: Build) -> Iterator[Setting]:
+    was, now = old.frozen_budgets(), new.frozen_budgets()
+    for name, label, field in (
+        ("image", _("budget of the image"), "image_budget"),
+        ("archive", _("budget of app.tar.gz"), "archive_budget"),
+        ("growth", _("budget of growth"), "growth_budget"),
+    ):
+        words = _budget(name, getattr(was, name)), _budget(name, getattr(now, name))
+        if words != (_("none"), _("none")):
+            yield Setting(f"budget.{name}", label, *words, (f"{field}_mb", field, f"{field}_policy"))
+
+
+def _budget(name: str, budget: Budget | None) -> str:
+    if budget is None:
+        return _("none")
+    most = f"{budget.most}\N{NO-BREAK SPACE}%" if name == "growth" else megabytes(budget.most)
+    return f"{most}, {_('fails') if budget.policy == 'fail' else _('warns')}"
 
 
 def _used(old: Build, new: Build) -> Iterator[Setting]:

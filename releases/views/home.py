@@ -98,7 +98,7 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_safe
 def now(request: HttpRequest) -> HttpResponse:
     """The part of the page that moves, by itself."""
-    return render(request, "home/_now.html", happening())
+    return render(request, "home/_moving.html", happening())
 
 
 def happening() -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Row:
     exit_code: int | None
     """Of the container that did it; None where there is none to tell."""
     ran: bool
+    skipped: bool
+    """Not wanted, or not needed."""
     seconds: float | None
     then: float | None
     """Seconds of the same step in the build it is measured against."""
@@ -116,7 +118,7 @@ def timeline(build: Build, against: Build | None, *, now: datetime) -> Timeline:
         left=_left(build, due, usual, now),
         against=against,
         stopped_in=next((row for row in rows if row.icon in ("fail", "cancel")), None) if build.is_finished else None,
-        not_run=tuple(row.label for row in rows if not row.ran),
+        not_run=tuple(row.label for row in rows if not row.ran and not row.skipped),
     )
 
 
@@ -195,6 +197,7 @@ def _row(
         exit_code=step.exit_code if step else None,
         detail=sentence_of(step, "detail") if step else "",
         ran=ran,
+        skipped=step is not None and not ran,
         seconds=spans[name].seconds if ran else None,
         then=then.seconds if then else None,
         bars=tuple(_bars(step, spans.get(name), due.get(name), width)),

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from releases.errors import InvalidInput
 from releases.models import Application, Artifact, Build, Image, Package, Wanted
 
+_SUM = re.compile(r"(?P<hex>[0-9a-fA-F]{64})\s+\*?\S.*")
 _HEX = re.compile(r"(?P<said>sha256:)?(?P<hex>[0-9a-f]{4,64})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:(?P<application>[a-z0-9-]+) ?)?#(?P<number>[0-9]{1,9})")
 COMMIT, SHA256 = 40, 64
@@ -67,7 +68,7 @@ def packages_in(builds: Sequence[Build], condition: Q) -> dict[int, str]:
 
 def meaning_of(words: str) -> Meaning | None:
     """As many queries for many rows as for few; None when there are no words."""
-    words = words.strip()
+    words = _of_sha256sum(words.strip())
     if not words:
         return None
     digest = _HEX.fullmatch(words)
@@ -85,6 +86,12 @@ def meaning_of(words: str) -> Meaning | None:
     }
     either = packages[0] | packages[-1] if packages else Q(pk__in=[])
     return Meaning(hexadecimal, _those_with_builds(possible), either)
+
+
+def _of_sha256sum(words: str) -> str:
+    """The digest alone of a line that `sha256sum` has printed."""
+    line = _SUM.fullmatch(words)
+    return line["hex"] if line else words
 
 
 def ref_named(ref: str) -> Q:
