@@ -81,7 +81,7 @@ def _run(build: Build) -> None:
             outcome, message = _attempt(build, log, lease)
             explain(build, outcome, log)
         _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
-        logger.info("Build %s ended: %s", build, Outcome(outcome).name.lower())
+        logger.info("Build %s ended: %s", build, Outcome(outcome).label)
     if outcome == Outcome.SUCCEEDED:  # nobody waits for it any more
         compare_with_last_good(build)
 
