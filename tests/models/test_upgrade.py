@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from releases.models import Application, Move, Ref
 from tests import factories
+from tests.conftest import let_records_be_emptied
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEFORE = ("releases", "0006_promises_of_rebases")
@@ -27,6 +28,7 @@ def earlier() -> Iterator[Any]:
         yield MigrationExecutor(connection).loader.project_state([BEFORE]).apps
     finally:
         MigrationExecutor(connection).migrate(newest)
+        let_records_be_emptied()
 
 
 def upgrade() -> None:

@@ -188,7 +188,7 @@ def _moved(app: Application) -> None:
 
 
 def _preview(build: Build, by: User) -> None:
-    preview = Preview.objects.create(build=build, environment={"SHOP_NAME": "Fruit Shop"}, requested_by=by)
+    preview = Preview.objects.create(pk=1, build=build, environment={"SHOP_NAME": "Fruit Shop"}, requested_by=by)
     preview.mark_running(
         address="http://127.0.0.1:32768", status=200, seconds=0.93, body="Welcome to the fruit shop",
         message=say(
