@@ -37,7 +37,7 @@ def make_group(apps, schema_editor):
     pauses = ours.get(codename="view_pause")
     for group in Group.objects.filter(name__in=["viewers", "release managers"]):
         group.permissions.add(pauses)
-    see = Group.objects.get(name="viewers").permissions.all()
+    see = Permission.objects.filter(group__name="viewers")  # a site may have removed that group
     Group.objects.get_or_create(name="operators")[0].permissions.set([*see, ours.get(codename="operate_workshop")])
 
 
