@@ -172,6 +172,13 @@ def test_settings_wrong_value_is_one_sentence(
     assert done.stderr == f"{name} {sentence}: correct or unset it.\n"
 
 
+def test_settings_metrics_token_is_long_and_is_not_shown(tmp_path: Path) -> None:
+    line = last_line(read("0", tmp_path, PORTAL_METRICS_TOKEN="s3cret"))
+    assert line.endswith("PORTAL_METRICS_TOKEN must have at least 16 characters: make one, or unset it.")
+    assert "s3cret" not in line
+    assert said("s.METRICS_TOKEN", tmp_path, PORTAL_METRICS_TOKEN="s3cret-s3cret-s3cret") == "s3cret-s3cret-s3cret"
+
+
 def test_settings_log_level_may_be_in_small_letters(tmp_path: Path) -> None:
     assert said("s.LOGGING['root']['level']", tmp_path, PORTAL_LOG_LEVEL="debug") == "DEBUG"
 
