@@ -40,18 +40,15 @@ from releases.models import (
 )
 from releases.models.rule import written
 from releases.specs import Anew
+from releases.specs.variables import check_environment, fits_the_database
 from releases.stacks import stack as stacks
 from releases.stacks.stack import Stack
 from releases.storage import Blobs
 
 BUDGET_FIELDS = (
-    "image_budget_mb",
-    "image_budget_policy",
-    "archive_budget_mb",
-    "archive_budget_policy",
-    "growth_budget",
-    "growth_budget_policy",
-)
+    "image_budget_mb", "image_budget_policy", "archive_budget_mb", "archive_budget_policy",
+    "growth_budget", "growth_budget_policy",
+)  # fmt: skip
 SETTINGS_FIELDS = (
     "repository",
     "stack",
@@ -141,29 +138,6 @@ def check_application(application: Application) -> None:
     application.environment = check_environment(application.environment)
     application.rule = written(application.rule)
     application.full_clean()
-
-
-def check_environment(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Names as a shell takes them, values of text that the database can hold; raises `InvalidInput`."""
-    if not isinstance(environment, Mapping):
-        raise InvalidInput(say('Write the environment as an object such as {"NAME": "value"}.'), field="environment")
-    checked = {}
-    for name, value in environment.items():
-        if not name.isascii() or not name.replace("_", "a").isalnum() or name[0].isdigit():
-            raise InvalidInput(
-                say(
-                    "“%(name)s” is no name for an environment variable: use letters, digits and underscores.",
-                    name=name[:60],
-                ),
-                field="environment",
-            )
-        if not isinstance(value, str) or not _fits_the_database(value) or len(value) > 8192:
-            raise InvalidInput(
-                say("The value of %(name)s must be plain text of at most 8,192 characters.", name=name),
-                field="environment",
-            )
-        checked[name] = value
-    return checked
 
 
 @transaction.atomic
@@ -278,7 +252,7 @@ def build_next(build: Build, *, by: Actor) -> Build:
 def pause_builds(why: str, *, by: Actor) -> Pause:
     """From now on nothing new is begun: what is asked for waits, what runs is finished. Raises `InvalidInput`."""
     why = " ".join(why.split())
-    if not why or len(why) > 200 or not _fits_the_database(why):
+    if not why or len(why) > 200 or not fits_the_database(why):
         raise InvalidInput(say("Say in 1 to 200 characters why nothing new is begun."), field="why")
     try:
         with transaction.atomic():
@@ -446,11 +420,6 @@ def _already_building(application: Application, frozen: Mapping[str, Any]) -> Al
         address=live.get_absolute_url(),
         key=live.pk,
     )
-
-
-def _fits_the_database(text: str) -> bool:
-    """PostgreSQL takes neither NUL nor half of a surrogate pair, which JSON and a terminal can both hold."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _as_set(application: Application) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from releases import actions
 from releases.errors import InvalidInput, StackError
 from releases.models import Actor, Application
 from releases.sentences import told
+from releases.specs.variables import check_environment
 from releases.stacks import stack as stacks
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class EnvironmentField(forms.CharField):
                 name, text = _read(line)
                 if name in found:
                     raise InvalidInput(_("%(name)s stands in an earlier line already.") % {"name": name})
-                found.update(actions.check_environment({name: text}))
+                found.update(check_environment({name: text}))
             except InvalidInput as error:
                 problems.append(_("Line %(number)d: %(problem)s") % {"number": number, "problem": told(error.message)})
         if problems:
