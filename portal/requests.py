@@ -22,7 +22,7 @@ def named(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     def answer(request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get(HEADER, "")
         name = given if GIVEN.fullmatch(given) else uuid4().hex
-        request.request_id = name  # type: ignore[attr-defined]
+        request.request_id = name  # type: ignore[attr-defined] # read by context.py
         with about(request_id=name):
             response = get_response(request)
         response.headers[HEADER] = name

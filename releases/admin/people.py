@@ -31,7 +31,7 @@ class ToldAdmin(Told):
     facts: Callable[[Any], dict[str, Any]]
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.Form, change: bool) -> None:
-        form.facts_before = type(self).facts(type(obj).objects.get(pk=obj.pk)) if change else {}  # type: ignore[attr-defined]
+        form.facts_before = type(self).facts(type(obj).objects.get(pk=obj.pk)) if change else {}  # type: ignore[attr-defined] # our own fact on Django's form
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -63,7 +63,7 @@ class AccountAdmin(ToldAdmin, UserAdmin):  # type: ignore[type-arg] # Django's c
     noun = "account"
     facts = staticmethod(people.facts_of)
 
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 (Django's name)
         before = User.objects.filter(pk=id).values_list("password", flat=True).first()
         response = super().user_change_password(request, id, form_url)
         user = User.objects.filter(pk=id).first()

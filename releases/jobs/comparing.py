@@ -64,7 +64,7 @@ def _costing_nothing(build: Build) -> Iterator[None]:
         yield
     except LeaseLost as error:
         logger.info("Build %s was finished by another hand: %s", build, error)
-    except Exception:  # the broad net
+    except Exception:  # the broad net: a build ends as it would have ended
         logger.exception("What went wrong in build %s, or changed before it, could not be told", build)
 
 

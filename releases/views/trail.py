@@ -191,7 +191,7 @@ def label(name: str) -> str:
     if name in LABELS:
         return str(LABELS[name])
     try:
-        return str(Application._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+        return str(Application._meta.get_field(name).verbose_name)  # type: ignore[union-attr] # ours have names
     except (FieldDoesNotExist, AttributeError):
         return name
 
