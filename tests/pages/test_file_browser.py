@@ -60,7 +60,7 @@ def test_way_from_any_page_by_the_keyboard_alone(page: Page, tmp_path: Path) -> 
     page.keyboard.press("/")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(r"/history/#which$"))
+    page.wait_for_url(re.compile(r"/history/#which$"))  # and until it is loaded: only then does Tab start at the anchor
     page.keyboard.press("Tab")
     expect(page.get_by_label("Choose a file")).to_be_focused()
     with page.expect_file_chooser() as chooser:
