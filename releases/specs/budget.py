@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from releases.errors import Sentence, joined, say
+from releases.errors import Sentence, grouped, joined, say
 from releases.specs.weight import PartKind
 
 BudgetPolicy = Literal["warn", "fail"]
@@ -38,9 +38,11 @@ class Budgets:
         return cls(**{name: Budget(**budget) for name, budget in record.items()})
 
 
-def in_megabytes(size: int) -> str:
-    """48.1 MB; 3.4 kB below a tenth of one."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+def in_megabytes(size: int) -> Sentence:
+    """48.1 MB; 3.4 kB below a tenth of one; with the reader's comma."""
+    if size >= 100_000:
+        return say("%(n).1f MB", n=round(size / 1e6, 1))
+    return say("%(n).1f kB", n=round(size / 1e3, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,11 @@ class Crossing:
         return joined(" ", [self._what(megabytes), *self._since(), *self._what_grew(megabytes)])
 
     def _what(self, megabytes: Words) -> Sentence:
-        facts = {"size": megabytes(self.size), "over": megabytes(self.over), "most": f"{self.most // 1_000_000:,} MB"}
+        facts = {
+            "size": megabytes(self.size),
+            "over": megabytes(self.over),
+            "most": say("%(n)s MB", n=grouped(self.most // 1_000_000)),
+        }
         if self.budget == "image":
             return say("The image, %(size)s, is %(over)s over its budget of %(most)s.", **facts)
         if self.budget == "archive":

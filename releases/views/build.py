@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import F, Q
-from django.http import HttpRequest
+from django.db.models import F, Max, Q
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -16,10 +16,20 @@ from django.views.decorators.http import require_POST, require_safe
 
 from releases import actions
 from releases.errors import AlreadyUnderWay, InvalidInput
-from releases.models import Build, Environment, Outcome, ProbePolicyChoices, State, builds_to_compare, last_good
+from releases.models import (
+    Application,
+    Build,
+    Environment,
+    Outcome,
+    ProbePolicyChoices,
+    State,
+    builds_to_compare,
+    last_good,
+)
 from releases.sentences import told
 from releases.storage import log_path
 from releases.views import acting, may_act, say_if_waiting, seeing
+from releases.views.application import find as application_of
 from releases.views.changes import changes
 from releases.views.expectation import line
 from releases.views.layers import layers
@@ -32,8 +42,18 @@ from releases.views.units import binary
 
 
 def find(name: str, number: int) -> Build:
-    """The build of an address, with what its pages show; 404 when there is none."""
-    return get_object_or_404(builds_to_compare(), application__name=name, number=number)
+    """The build of an address, with what its pages show; 404, with the builds that there are, when there is none."""
+    build = builds_to_compare().filter(application__name=name, number=number).first()
+    if build is None:
+        raise Http404(_none_such(application_of(name), number))
+    return build
+
+
+def _none_such(application: Application, number: int) -> str:
+    facts = {"name": application.name, "number": number, "newest": application.builds.aggregate(n=Max("number"))["n"]}
+    if facts["newest"] is None:
+        return _("%(name)s has no build #%(number)s: nothing of it was built yet.") % facts
+    return _("%(name)s has no build #%(number)s; its newest is #%(newest)s.") % facts
 
 
 @seeing

@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from releases.views.series import Point
 
+Named = tuple[str, str, int | None]
+"""What a figure is, how it reads, and the number of its build."""
 Columns = Callable[[int], tuple[float, float, float]]
 """The middle, the left edge and the width of a build's column, in per cent."""
 TOP, FOOT = 20.0, 18.0
@@ -99,8 +101,10 @@ class Chart:
     budget_words: str = ""
     marks: list[Mark] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
-    facts: list[tuple[str, str, int]] = field(default_factory=list)
-    """First, last, least and most, each with its build."""
+    facts: list[Named] = field(default_factory=list)
+    """First, last, least and most, each with its build; one for all of them where they read alike."""
+    note: str = ""
+    """What the figures leave out."""
     legend: list[tuple[str, str]] = field(default_factory=list)
     rows: list[Line] = field(default_factory=list)
     """Newest first."""
@@ -154,17 +158,19 @@ def extremes(
     *,
     ground: float = 0.0,
     taken: Sequence[tuple[float, float]] = (),
-) -> tuple[list[tuple[str, str, int]], list[Label]]:
+) -> tuple[list[Named], list[Label]]:
     """First, last, least and most in words; and as labels in the picture, as far as they do not cover each other.
 
     Above `ground`, the foot of a line, there is room for a label below the least; bars, which have none, hide it."""
     if not values:
         return [], []
     least, most = min(values, key=lambda one: one[2]), max(values, key=lambda one: one[2])
-    named = [(_("first"), values[0]), (_("last"), values[-1]), (_("least"), least), (_("most"), most)]
+    is_flat = len(values) > 1 and words(least[2]) == words(most[2])
     covered = list(taken)
     labels = []
-    for index, _point, value in (values[-1], most, *((least, values[0]) if ground else ())):
+    for index, _point, value in (
+        (values[-1],) if is_flat else (values[-1], most, *((least, values[0]) if ground else ()))
+    ):
         middle, y = at(index)[0], place(value)
         below = index == least[0] and value < most[2] and y + 16 < ground
         y += 15 if below else -8
@@ -172,6 +178,9 @@ def extremes(
             covered.append((middle, y))
             anchor = "start" if middle < LABEL_WIDTH / 2 else "end" if middle > 100 - LABEL_WIDTH / 2 else "middle"
             labels.append(Label(f"{middle:.3f}%", f"{y:.1f}", words(value), anchor, index == values[-1][0]))
+    if is_flat:
+        return [(_("each of them about"), words(most[2]), None)], labels
+    named = [(_("first"), values[0]), (_("last"), values[-1]), (_("least"), least), (_("most"), most)]
     return [(name, words(value), point.number) for name, (_index, point, value) in named], labels
 
 

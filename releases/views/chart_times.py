@@ -49,6 +49,8 @@ def times_chart(name: str, title: str, series: Sequence[Point], *, height: int) 
     )
     chart.head = _("median %(time)s") % {"time": seconds(median(good))} if good else ""
     chart.legend = legend(chart.marks)
+    if any(point.preparing >= 0.1 for point in series):  # the least that two times side by side show
+        chart.note = _("Without the step Prepare: a stack's images are made once, for all applications.")
     chart.words = _("%(title)s of %(n)d builds, the newest %(last)s") % {
         "title": title, "n": len(series), "last": seconds(series[-1].seconds),
     }  # fmt: skip

@@ -32,6 +32,9 @@ class Alarm:
     builds: list[Build] = field(default_factory=list)
     """The newest of what was built of those commits."""
 
+    now_built: Build | None = None
+    """The newest release of the commit that the tag points at now."""
+
     @property
     def is_back(self) -> bool:
         """It was elsewhere for a while, and says now what was built."""
@@ -76,12 +79,16 @@ def _add_refs(shown: Iterable[Alarm]) -> None:
 def _add_builds(shown: Iterable[Alarm]) -> None:
     meant = Q()
     for alarm in shown:
-        meant |= Q(application=alarm.move.application_id, commit__in=alarm.commits)
+        commits = [*alarm.commits, *([alarm.ref.commit] if alarm.ref else [])]
+        meant |= Q(application=alarm.move.application_id, commit__in=commits)
     for build in Build.objects.filter(meant).select_related("application").order_by("-number")[:MOST]:
         for alarm in shown:
-            is_meant = build.application_id == alarm.move.application_id and build.commit in alarm.commits
-            if is_meant and len(alarm.builds) < BUILDS:
+            if build.application_id != alarm.move.application_id:
+                continue
+            if build.commit in alarm.commits and len(alarm.builds) < BUILDS:
                 alarm.builds.append(build)
+            if alarm.ref and build.commit == alarm.ref.commit and build.succeeded and alarm.now_built is None:
+                alarm.now_built = build
 
 
 def marks(builds: Iterable[Build]) -> dict[int, Move]:
@@ -108,6 +115,8 @@ class Fact:
     move: Move
     """The newest that took the tag away from this commit."""
     ref: Ref | None
+    now_built: Build | None
+    """The newest release of the commit that the tag points at now."""
 
     @cached_property
     def is_back(self) -> bool:
@@ -134,5 +143,11 @@ def facts(build: Build) -> list[Fact]:
     if not last:
         return []
     refs = {ref.full_name: ref for ref in Ref.objects.filter(application=build.application_id, full_name__in=last)}
-    found = [Fact(build, move, refs.get(name)) for name, move in last.items()]
+    commits = {ref.commit for ref in refs.values()} - {build.commit}
+    releases = Build.objects.succeeded().filter(application=build.application_id, commit__in=commits)
+    released = {release.commit: release for release in releases.order_by("number")} if commits else {}
+    found = []
+    for name, move in last.items():
+        ref = refs.get(name)
+        found.append(Fact(build, move, ref, released.get(ref.commit) if ref else None))
     return sorted(found, key=lambda fact: (not fact.is_own, -fact.move.pk))

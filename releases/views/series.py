@@ -37,6 +37,8 @@ class Point:
     finished_at: datetime
     seconds: float
     """Without the making of its stack's images, which only a stack's first build does."""
+    preparing: float
+    """What that making took, in seconds."""
     environment: str
     """`made`, `reused`, or `taken over` by a rebase; empty when the build did not come so far."""
     image: int | None
@@ -79,6 +81,7 @@ def _point(application: Application, row: Mapping[str, Any]) -> Point:
         outcome=row["outcome"],
         finished_at=row["finished_at"],
         seconds=max(0.0, took),
+        preparing=row["preparing"] or 0.0,
         environment=_environment(row),
         image=row["image__size"] or crossed.get("image") or crossed.get("growth"),
         archive=row["artifact__size"],

@@ -214,8 +214,16 @@ def test_build_page_has_no_style_and_no_script_in_it(manager: Client) -> None:
 
 def test_build_that_is_not_there_is_not_found(manager: Client) -> None:
     build = factories.queued_build()
-    assert manager.get(reverse("build", args=[build.application.name, build.number + 1])).status_code == 404
-    assert manager.get(reverse("build", args=[build.application.name, 10**30])).status_code == 404
+    name = build.application.name
+    answer = manager.get(reverse("build", args=[name, build.number + 1]))
+    assert answer.status_code == 404
+    assert f"{name} has no build #{build.number + 1}; its newest is #{build.number}." in words(answer.content.decode())
+    assert manager.get(reverse("build", args=[name, 10**30])).status_code == 404
+    empty = manager.get(reverse("build", args=[factories.application("empty").name, 1]))
+    assert "empty has no build #1: nothing of it was built yet." in words(empty.content.decode())
+    assert "No application is called nobody." in words(
+        manager.get(reverse("build", args=["nobody", 1])).content.decode()
+    )
 
 
 # ---- live --------------------------------------------------------------------------------------------------

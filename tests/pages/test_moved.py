@@ -42,10 +42,13 @@ def test_alarm_stands_on_the_ref_on_every_build_and_in_the_trail(manager: Client
     assert f"Tag v1.0.0 moved. It was built as {move.before[:7]} in #2 , {move.before[:7]} in #1 ;" in page
     assert "if the new commit is meant, build it and use that release; if not, have the tag put back." in page
     assert page.count("tag moved") == 2
+    assert f"the repository now says {move.after[:7]} , released in #{other.number} ( compare the two )." in page
+    assert f'href="{PAGE}compare/{second.number}...{other.number}/"' in body(manager.get(PAGE))
     for build in (first, second):
         there = see(manager, build.get_absolute_url())
         assert "Tag v1.0.0 moved away from this commit. This build is of" in there
-        assert f"the repository now says {move.after[:7]} . What was built here has not changed." in there
+        assert f"the repository now says {move.after[:7]} , released in #{other.number}" in there
+        assert "What was built here has not changed." in there
         assert f"make sure that {move.before[:7]} is what you mean" in there
     assert "moved away" not in see(manager, other.get_absolute_url())
     assert f"saw that a tag moved v1.0.0 commit {move.before} → became {move.after}" in see(manager, "/audit/")

@@ -46,6 +46,13 @@ def test_trends_say_first_last_least_and_most(manager: Client, shop: Application
     assert "style=" not in html
 
 
+def test_trends_that_read_alike_say_one_figure(manager: Client, shop: Application) -> None:
+    sizes(shop, 42.51, 42.52, 42.53)
+    page = see(manager, TRENDS)
+    assert "each of them about 42.5 MB As a table" in page
+    assert "first 42.5 MB" not in page
+
+
 def test_trends_are_one_stop_of_the_keyboard_each(manager: Client, shop: Application) -> None:
     sizes(shop, 42, 43, 44)
     html = body(manager.get(TRENDS))
