@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 import portal
 from releases.errors import StorageError
-from releases.models import Build
+from releases.models import Build, Event, Link
 from releases.storage import BuildLog, log_path
 from releases.views import seeing
 from releases.views.build import find
@@ -58,12 +58,17 @@ def evidence(build: Build, whole_address: Any = str) -> dict[str, Any]:
         "build": {
             "application": build.application.name,
             **facts(build, "number", "state", "outcome", "message", "created_at", "started_at", "finished_at"),
+            "rule": build.rule or None,
             "asked_by": build.requested_by.get_username() if build.requested_by else None,
             "rebuild_of": build.retry_of.number if build.retry_of else None,
             "rebase_of": build.rebase_of.number if build.rebase_of else None,
             **facts(build, "worker", "attempt", "limits_hit", "memory_peak"),
         },
-        "inputs": {**facts(build, *INPUTS), "environment_names": sorted(build.environment)},
+        "inputs": {
+            **facts(build, *INPUTS, "budgets"),
+            "environment_names": sorted(build.environment),
+        },
+        "over_budget": build.crossings,
         "environment": _environment(build),
         "packages": list(build.packages.order_by("name").values("name", "version", "sha256", "filename")),
         "artifact": facts(build.artifact, *ARTIFACT) if build.artifact else None,
@@ -72,10 +77,7 @@ def evidence(build: Build, whole_address: Any = str) -> dict[str, Any]:
         "steps": list(
             build.steps.order_by("position").values("name", "result", "started_at", "finished_at", "seconds", "detail")
         ),
-        "events": [
-            {**facts(event, "id", "at", "verb", "data"), "by": event.actor_name or None}
-            for event in build.events.order_by("id")
-        ],
+        "events": [_event(event) for event in build.events.select_related("link").order_by("id")],
         "log": _log(build, whole_address),
     }
 
@@ -83,6 +85,13 @@ def evidence(build: Build, whole_address: Any = str) -> dict[str, Any]:
 def facts(row: Any, *names: str) -> dict[str, Any]:
     """These fields of a row, as they are recorded."""
     return {name: getattr(row, name) for name in names}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    """What happened, and its place in the chain of the audit trail: None until the transaction has been tied."""
+    link: Link | None = getattr(event, "link", None)
+    tied = {"position": link.position, "hash": link.hash, "record": link.record or None} if link else None
+    return {**facts(event, "id", "at", "verb", "data"), "by": event.actor_name or None, "link": tied}
 
 
 def _environment(build: Build) -> dict[str, Any] | None:

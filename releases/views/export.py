@@ -23,7 +23,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
     "application", "number", "state", "outcome", "message", "ref", "ref_full", "commit", "stack", "asked_by",
     "asked_by_name", "asked_at", "started_at", "finished_at", "seconds", "artifact_sha256", "artifact_size", "image_id",
-    "image_size", "builder_size", "rebuild_of", "rebase_of", "rule", "tag_moved", "address",
+    "image_size", "builder_size", "rebuild_of", "rebase_of", "rule", "tag_moved", "over_budget", "address",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def record(request: HttpRequest, build: Build) -> tuple[Any, ...]:
         build.rebase_of.number if build.rebase_of else None,
         build.rule,
         bool(getattr(build, "tag_moved", False)),
+        " ".join(crossing["budget"] for crossing in build.crossings),
         request.build_absolute_uri(build.get_absolute_url()),
     )
 

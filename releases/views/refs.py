@@ -14,7 +14,7 @@ from releases.models.ref import RefQuerySet
 from releases.models.rule import LONGEST_RULE, matching
 
 NEWEST_TAGS = 7
-REFS_A_PAGE = 100
+REFS_A_PAGE = 50
 LONGEST_WORDS = 255
 NAMES_SHOWN = 8
 """Known tags that are named beside a rule which matches them."""

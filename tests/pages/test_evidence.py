@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from releases.models import Outcome
+from releases.models import Link, Outcome
+from releases.specs.budget import Crossing
 from releases.storage import LogWriter, log_path
 from tests import factories
 from tests.pages.reading import body, source
@@ -74,6 +76,25 @@ def test_evidence_of_what_failed_and_of_what_is_under_way(manager: Client) -> No
     assert found["build"]["message"] == "No requirements."
     found = evidence(manager, "/applications/shop/builds/2/evidence.json")
     assert (found["is_final"], found["build"]["rebuild_of"], found["build"]["state"]) == (False, 1, "queued")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_evidence_holds_budgets_the_rule_and_each_events_place_in_the_chain(manager: Client) -> None:
+    crossing = Crossing("image", "fail", 50_000_000, 45_000_000, 0)
+    build = factories.finished_build(
+        factories.application("shop", image_budget_mb=45), rule="v*", crossings=[crossing.as_json()]
+    )
+    found = evidence(manager)
+    assert found["build"]["rule"] == "v*"
+    assert found["inputs"]["budgets"] == build.budgets
+    assert [(one["budget"], one["size"], one["most"]) for one in found["over_budget"]] == [
+        ("image", 50_000_000, 45_000_000)
+    ]
+    links = {link.event_id: link for link in Link.objects.filter(event__build=build)}
+    assert [(event["link"]["position"], event["link"]["hash"]) for event in found["events"]] == [
+        (links[event["id"]].position, links[event["id"]].hash) for event in found["events"]
+    ]
+    assert found["events"][-1]["link"]["record"] == links[found["events"][-1]["id"]].record != ""
 
 
 def test_evidence_is_a_file_and_stands_on_the_builds_page(manager: Client) -> None:

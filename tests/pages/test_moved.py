@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from releases.models import Application, Build, Event, Move
+from releases.specs.budget import Crossing
 from tests import factories
 from tests.pages.reading import body, filled_buttons, see, words
 
@@ -192,6 +193,14 @@ def test_files_of_the_history_hold_the_mark_and_the_rule(manager: Client, shop: 
         ("v1.1.0", "False", "v*", "the portal"),
         ("v1.0.0", "True", "", "the portal"),
     ]
+
+
+def test_files_of_the_history_name_the_budgets_that_were_crossed(manager: Client, shop: Application) -> None:
+    crossing = Crossing("image", "warn", 46_000_000, 45_000_000, 0)
+    factories.succeeded_build(shop, size=46_000_000, crossings=[crossing.as_json()])
+    factories.succeeded_build(shop, ref="v0.9.0")
+    rows = list(csv.DictReader(io.StringIO(body(manager.get("/history/?format=csv")))))
+    assert [(row["number"], row["over_budget"]) for row in rows] == [("2", ""), ("1", "image")]
 
 
 def test_build_by_a_rule_says_which(manager: Client, shop: Application) -> None:
