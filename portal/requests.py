@@ -1,12 +1,18 @@
-"""Each request has a name: it stands on its answer, on its lines of the log, and on the page of a failure."""
+"""Each request has a name, which stands on its answer, on its lines of the log and on the page of a failure; and a body
+that can be read, or it goes no further."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
-from django.http import HttpRequest
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from releases.context import about
@@ -29,3 +35,30 @@ def named(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         return response
 
     return answer
+
+
+def legible(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Refuse what cannot be read, or is more than any form of ours sends, before anybody asks for it: the pages that
+    say 403 and 404 would ask again, and become a 500."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0):
+            raise RequestDataTooBig("This body is larger than any form of the portal.")
+        with suppress(UnreadablePostError):  # the browser went away
+            _ = request.GET, request.POST
+        return get_response(request)
+
+    return answer
+
+
+class Request(WSGIRequest):
+    """Django reads the query as soon as a Content-Type names a character set, and outside of all that turns its refusal
+    (of too many parameters) into an answer. `legible` will read it again, inside."""
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        with suppress(SuspiciousOperation):
+            super()._set_content_type_params(meta)  # type: ignore[misc] # Django's own
+
+
+class Handler(WSGIHandler):
+    request_class = Request

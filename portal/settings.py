@@ -180,7 +180,6 @@ SWEEP_SECONDS = 15
 # A build ends by its own clock; the queue's is only there for a job that forgot to look at it.
 QUEUE = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": BUILD_LIMITS.seconds + 1800}
 RQ_QUEUES = {"builds": QUEUE, "desk": QUEUE}
-RQ_SHOW_ADMIN_LINK = False  # the queue is only a doorbell: its dashboard would let people move jobs behind our records
 RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
 
 # ---- the processes of ./run --------------------------------------------------------------------------
@@ -210,7 +209,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_htmx",
-    "django_rq",
     "axes",
     "releases",
 ]
@@ -219,6 +217,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "portal.requests.legible",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -21,4 +21,5 @@ urlpatterns = [
     path("language/", set_language, name="set_language"),
     path("", include("releases.urls")),
 ]
+handler400 = "releases.views.failure.refused"
 handler500 = "releases.views.failure.show"

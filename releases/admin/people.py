@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import models, transaction
@@ -64,10 +65,10 @@ class AccountAdmin(ToldAdmin, UserAdmin):  # type: ignore[type-arg] # Django's c
     facts = staticmethod(people.facts_of)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 (Django's name)
-        before = User.objects.filter(pk=id).values_list("password", flat=True).first()
+        before = self.get_object(request, unquote(id))  # None also for what is no number
         response = super().user_change_password(request, id, form_url)
-        user = User.objects.filter(pk=id).first()
-        if user is not None and user.password != before:
+        user = self.get_object(request, unquote(id))
+        if before is not None and user is not None and user.password != before.password:
             self.tell(request, "password_changed", user, {})
         return response
 

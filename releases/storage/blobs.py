@@ -136,8 +136,9 @@ class Blobs:
         """The bytes from `start` up to (not including) `stop`, such that no wrong byte completes a download.
 
         The whole file is hashed while it is sent, and its last chunk is held back until the digest is the recorded
-        one; for a part of it, all is hashed before the first byte, from the same open file. Raises `StorageError`
-        at once when the file is missing, has another size, or (for a part) differs; later, when it differs."""
+        one; for a part of it, all is hashed before the first byte, and the part again while it is sent. Raises
+        `StorageError` at once when the file is missing, has another size, or differs and is a part or small; later,
+        when it differs."""
         file = self.open(sha256)
         end = size if stop is None else min(stop, size)
         chunks = _held_back(file, sha256, size) if (start, end) == (0, size) else _part(file, sha256, size, start, end)
@@ -269,29 +270,57 @@ def _read(file: BufferedReader, sha256: str, size: int = CHUNK) -> bytes:
 def _held_back(file: BufferedReader, sha256: str, size: int) -> Generator[bytes, None, None]:
     """All of the file; the last chunk only when everything before it and itself has the recorded digest."""
     with file:
-        if os.fstat(file.fileno()).st_size != size:
-            raise _damaged(sha256)
-        yield b""
-        digest, last = hashlib.sha256(), b""
-        while chunk := _read(file, sha256):
-            digest.update(chunk)
-            if last:
-                yield last
-            last = chunk
-        if digest.hexdigest() != sha256:
-            raise _damaged(sha256)
-        if last:
-            yield last
+        _check_size(file, sha256, size)
+        yield from _begun(_checked(file, sha256, size, sha256))
 
 
 def _part(file: BufferedReader, sha256: str, size: int, start: int, end: int) -> Generator[bytes, None, None]:
-    """The bytes from `start` to `end` of a file that has been hashed whole."""
+    """The bytes from `start` to `end` of a file that has been hashed whole. They are read a second time for that, and
+    somebody may write into the file meanwhile: so they are held against what they were at the first."""
     with file:
-        if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise _damaged(sha256)
-        yield b""
+        _check_size(file, sha256, size)
+        wanted = _digest_of_part(file, sha256, start, end)
         file.seek(start)
-        left = end - start
-        while left > 0 and (chunk := _read(file, sha256, min(CHUNK, left))):
-            left -= len(chunk)
-            yield chunk
+        yield from _begun(_checked(file, sha256, end - start, wanted))
+
+
+def _begun(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """An empty chunk first, before which all is found that can be known without giving a byte away: of what fits into
+    one chunk, everything."""
+    first = next(chunks, b"")
+    yield b""
+    if first:
+        yield first
+    yield from chunks
+
+
+def _check_size(file: BufferedReader, sha256: str, size: int) -> None:
+    if os.fstat(file.fileno()).st_size != size:
+        raise _damaged(sha256)
+
+
+def _digest_of_part(file: BufferedReader, sha256: str, start: int, end: int) -> str:
+    """The digest of these bytes, read in one go with the whole file, which must be what its name says."""
+    whole, part, place = hashlib.sha256(), hashlib.sha256(), 0
+    while chunk := _read(file, sha256):
+        whole.update(chunk)
+        part.update(memoryview(chunk)[max(0, start - place) : max(0, end - place)])
+        place += len(chunk)
+    if whole.hexdigest() != sha256:
+        raise _damaged(sha256)
+    return part.hexdigest()
+
+
+def _checked(file: BufferedReader, sha256: str, size: int, wanted: str) -> Generator[bytes, None, None]:
+    """So many bytes from where the file stands; the last chunk only when all of them have the digest `wanted`."""
+    digest, last, left = hashlib.sha256(), b"", size
+    while left > 0 and (chunk := _read(file, sha256, min(CHUNK, left))):
+        digest.update(chunk)
+        left -= len(chunk)
+        if last:
+            yield last
+        last = chunk
+    if digest.hexdigest() != wanted:
+        raise _damaged(sha256)
+    if last:
+        yield last

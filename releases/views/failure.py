@@ -1,4 +1,4 @@
-"""What a person sees when a page could not be made: one sentence, and never a traceback."""
+"""What a person sees when a page could not be made, or not even be asked for: one sentence, and never a traceback."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def show(request: HttpRequest) -> HttpResponse:
         if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
             return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "10"})
         return HttpResponse(render_to_string("500.html", {"request_id": facts().get("request_id", "")}), status=500)
+
+
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django hands it over
+    """The handler of requests that cannot be read. Django's own would read the form again, which may be what failed."""
+    with override(get_language_from_request(request)):
+        return HttpResponse(render_to_string("400.html"), status=400)
