@@ -8,9 +8,10 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from releases.models import Build, Event
+from releases.models import Build, Event, ProbePolicyChoices
 from releases.specs import Budget
 from releases.templatetags.portal import address, megabytes
+from releases.views.trail import short
 from releases.views.units import binary
 
 LOOKED_AT = 100
@@ -71,7 +72,8 @@ def _asked(old: Build, new: Build) -> Iterator[Setting]:
         ("probe_path", _("probe path")),
     ):
         yield Setting(field, label, getattr(old, field), getattr(new, field), (field,), is_code=True)
-    yield Setting("probe_policy", _("probe"), old.probe_policy, new.probe_policy, ("probe_policy",), is_code=True)
+    policies = short(ProbePolicyChoices, old.probe_policy), short(ProbePolicyChoices, new.probe_policy)
+    yield Setting("probe_policy", _("probe"), *policies, ("probe_policy",))
     if old.without_cache != new.without_cache:
         yield Setting("kept_environments", _("kept environments"), _cache(old), _cache(new))
 

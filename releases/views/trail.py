@@ -9,13 +9,22 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
+from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from releases.models import Application, Build, Event, Outcome
+from releases.models import Application, BudgetPolicyChoices, Build, Event, Outcome, ProbePolicyChoices
 
+BUDGETS = {"image": gettext_lazy("image"), "archive": "app.tar.gz", "growth": gettext_lazy("growth")}
+CHOICES: dict[str, type[TextChoices]] = {
+    "policy": BudgetPolicyChoices,
+    "image_budget_policy": BudgetPolicyChoices,
+    "archive_budget_policy": BudgetPolicyChoices,
+    "growth_budget_policy": BudgetPolicyChoices,
+    "probe_policy": ProbePolicyChoices,
+}
 WORDS: dict[str, Promise | str] = {
     "build.requested": gettext_lazy("asked for the build"),
     "build.moved_first": gettext_lazy("moved it to the front of the queue"),
@@ -204,9 +213,18 @@ def plain(name: str, value: Any) -> str:
         return _("yes") if value else _("no")
     if name == "outcome" and value in Outcome.values:
         return str(Outcome(value).label)
+    if name == "budget" and value in BUDGETS:
+        return str(BUDGETS[value])
+    if known := CHOICES.get(name):
+        return short(known, value)
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def short(known: type[TextChoices], value: str) -> str:
+    """A choice by its word alone: its label says after a colon what it means."""
+    return str(known(value).label).partition(":")[0].lower() if value in known.values else value
 
 
 def sentence(event: Event) -> str:
