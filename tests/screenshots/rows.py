@@ -37,6 +37,9 @@ LINES = (
 def make() -> User:
     """All rows, and the person who looks at them."""
     marta = factories.user(username="marta", first_name="Marta", last_name="Ruiz")
+    orchard = factories.application("orchard", created_by=marta)
+    for number in (1, 2, 3):
+        _release(orchard, number, marta, size=61_000_000)
     shop = factories.application("fruit-shop", environment={"SHOP_NAME": "Fruit Shop"}, created_by=marta)
     releases = [_release(shop, number, marta) for number in range(1, 10)]
     failed = _failed(shop, marta)
@@ -46,9 +49,6 @@ def make() -> User:
     factories.ref(shop, "main", kind="branch", age=timedelta(minutes=12), subject="Try a darker green")
     _moved(shop)
     _preview(releases[-1], marta)
-    orchard = factories.application("orchard", created_by=marta)
-    for number in (1, 2, 3):
-        _release(orchard, number, marta, size=61_000_000)
     factories.application("juice-bar", created_by=marta).note_refs_error(
         say("There is no git repository at %(url)s: check the address.", url="https://git.example.org/shop/juice-bar")
     )
@@ -87,11 +87,13 @@ def freeze() -> None:
 
 
 def _date_builds(app: Application) -> None:
-    """The newest was asked for seconds ago, the one before minutes, each other two days before the next."""
+    """The newest was asked for seconds ago, the one before minutes, each other two days before the next; what was made
+    first, weeks before."""
     newest = app.builds.count()
+    before = timedelta(days=0 if app.name == "fruit-shop" else 24)
     for build in app.builds.prefetch_related("steps"):
         since = newest - build.number
-        asked = MOMENT - timedelta(days=2 * max(0, since - 1), minutes=14 * since, seconds=7)
+        asked = MOMENT - before - timedelta(days=2 * max(0, since - 1), minutes=14 * since, seconds=7)
         at = started = asked + timedelta(seconds=0.4)
         for step in build.steps.order_by("position"):
             ended = at + timedelta(seconds=step.seconds or 0)
