@@ -160,6 +160,12 @@ BUILD_PROXY = {
     for name in ("http_proxy", "https_proxy", "no_proxy")
     if (value := text(f"PORTAL_{name.upper()}") or text(name) or text(name.upper()))
 }
+BUILD_REACH = names("PORTAL_BUILD_REACH")
+RUN_REACH = names("PORTAL_RUN_REACH")
+for reached, hosts in (("PORTAL_BUILD_REACH", BUILD_REACH), ("PORTAL_RUN_REACH", RUN_REACH)):
+    if not all(re.fullmatch(r"[\w.-]+(:\d{1,5})?|\d+(\.\d+){3}/\d{1,2}", host, re.ASCII) for host in hosts):
+        raise wrong(reached, "a list of host, host:port or range (10.1.0.0/16)", ",".join(hosts))
+CAGE_REQUIRED = flag("PORTAL_CAGE_REQUIRED")
 GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
 for protocol in GIT_PROTOCOLS:
     if protocol not in ("https", "ssh", "http", "git", "file"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from releases import engine
+from releases.engine import Cage, Firewall, reached_by_builds
 from releases.git import Git
 from releases.pipeline.bench import Bench, Surroundings
 from releases.specs import Engine, Output, Stop
@@ -14,6 +15,21 @@ from releases.storage import Blobs
 def connect() -> Engine:
     """The engine of the settings. Tests put their own here."""
     return engine.connect()
+
+
+def make_cage() -> Cage:
+    """The closed networks of the settings. Tests put their own here."""
+    builds = reached_by_builds(settings.BUILD_INDEX_URL, _proxies(), settings.BUILD_REACH)
+    return Cage(
+        engine=connect(),
+        firewall=Firewall(settings.PORTAL_INSTANCE),
+        reach={"build": builds, "run": settings.RUN_REACH},
+        required=settings.CAGE_REQUIRED,
+    )
+
+
+def _proxies() -> list[str]:
+    return [url for name, url in settings.BUILD_PROXY.items() if name != "no_proxy"]
 
 
 def make_bench(*, output: Output, stop: Stop) -> Bench:
@@ -27,4 +43,5 @@ def make_bench(*, output: Output, stop: Stop) -> Bench:
             ca_bundle=settings.BUILD_CA_BUNDLE, index_url=settings.BUILD_INDEX_URL, proxy=settings.BUILD_PROXY
         ),
         locks=settings.TEMP_DIR / "locks",
+        cage=make_cage(),
     )

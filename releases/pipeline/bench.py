@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from releases.errors import EngineError
+from releases.errors import EngineError, NetworkOpen, say
 from releases.git import Git
-from releases.specs import Engine, Output, Stop
+from releases.specs import Engine, Network, Output, Stop
 from releases.storage import Blobs
 
 
@@ -31,6 +32,17 @@ class Surroundings:
         return {spelling: value for name, value in self.proxy.items() for spelling in (name, name.upper())}
 
 
+class Cage(Protocol):
+    """Closes the networks that containers stand on."""
+
+    @property
+    def required(self) -> bool:
+        """Whether nothing may run where they cannot be closed."""
+
+    def close(self, kind: Network) -> bool:
+        """Have it closed; True when it was not. `NetworkOpen` when it stays open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     engine: Engine
@@ -41,6 +53,21 @@ class Bench:
     surroundings: Surroundings
     locks: Path
     """A folder for lock files that the workers of one portal share."""
+    cage: Cage
+
+
+def enter_cage(bench: Bench, kind: Network) -> None:
+    """Before a container that runs other people's code is made: its network is closed, or that it is not is said in the
+    log, or the work is refused."""
+    try:
+        bench.cage.close(kind)
+    except NetworkOpen as error:
+        if bench.cage.required:
+            refused = say(
+                "%(why)s Until then nothing is built, because PORTAL_CAGE_REQUIRED is set.", why=error.message
+            )
+            raise NetworkOpen(refused) from error
+        bench.output(f"Warning: {error.message}")
 
 
 @contextmanager

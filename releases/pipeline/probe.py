@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from releases.errors import BuildFailed, EngineError, EngineUnavailable, Sentence, joined, say
-from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.bench import Bench, enter_cage, labels_of, thrown_away
 from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ExitStatus, ProbeResult, Stop
 from releases.stacks.stack import Stack
 from releases.storage.cleaning import clean, without_colours
@@ -25,6 +25,7 @@ def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, stack: Stack) -> 
     name = f"{spec.container}-probe"
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
+        enter_cage(bench, "run")
         started = boot(
             bench.engine, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
         )
@@ -72,6 +73,7 @@ def boot(
             memory=memory,
             cpus=1.0,
             pids=128,
+            network="run",
             publish=port,
             tmpfs_bytes=64 * 1024 * 1024,
         )

@@ -29,7 +29,7 @@ from releases.errors import (
     SourceUnavailable,
     say,
 )
-from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.bench import Bench, enter_cage, labels_of, thrown_away
 from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
@@ -102,6 +102,7 @@ def _run(
     name: str,
 ) -> tuple[tuple[str, ...], int]:
     """The builder from its start to its end; says which limits it hit, and the most memory it used."""
+    enter_cage(bench, "build")
     bench.engine.create(_container(spec, name, images, installer, bench))
     bench.engine.put(name, "/app", bench.git.archive(spec.mirror, commit, stop=bench.stop))
     bench.engine.put(name, SHARED, _files(_inputs(known, bench)))
@@ -201,6 +202,7 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         pids=spec.limits.pids,
         file_bytes=spec.limits.artifact_bytes,
         volumes=("/app", SHARED),
+        network="build",
     )
 
 

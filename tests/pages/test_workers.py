@@ -409,7 +409,7 @@ def test_readyz_check_by_check(client: Client, redis: Any) -> None:
     register("desk")
     seen()
     fine = {"ok": True}
-    names = ("database", "redis", "workers", "sweeper", "engine", "disk")
+    names = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk")
     assert ready(client) == (200, {"ok": True, "paused": False, "checks": dict.fromkeys(names, fine)})
     assert "no-store" in client.get("/readyz").headers["Cache-Control"]
 
@@ -441,6 +441,7 @@ def test_readyz_says_unknown_where_what_would_know_is_away(client: Client, monke
         "workers": None,
         "sweeper": False,
         "engine": None,
+        "cage": None,
         "disk": None,
     }
 
@@ -457,6 +458,7 @@ def test_readyz_and_livez_without_a_database(client: Client, redis: Any, monkeyp
         "workers",
         "sweeper",
         "engine",
+        "cage",
         "disk",
     }
     assert client.get("/livez").json() == {"ok": True}
