@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from releases.errors import BuildCancelled, BuildFailed, BuildOutOfMemory, EngineUnavailable, LimitExceeded
+from releases.errors import BuildCancelled, BuildFailed, BuildOutOfMemory, EngineError, EngineUnavailable, LimitExceeded
 from releases.pipeline.bench import Bench, Surroundings
 from releases.pipeline.checkout import check_out
 from releases.pipeline.prepare import known
 from releases.pipeline.produce import Produced, produce
 from releases.specs import BuildSpec, Layout, Limits, Part, Usage
 from releases.stacks import stack as stacks
+from tests.fakes.cage import FakeCage
 from tests.fakes.engine import FakeContainer, FakeEngine, Script
 from tests.git.conftest import Origin
 from tests.pipeline import shop
@@ -129,6 +130,27 @@ def test_produce_gives_the_builder_as_little_as_it_needs(bench: Bench, engine: F
         "DIRECTORY": "app",
         "HOME": "/tmp",  # noqa: S108 - the builder's own
     }
+
+
+def test_produce_runs_in_a_closed_network(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    make(bench, shop.spec(origin))
+    assert bench.cage == FakeCage(closed=["build"])
+    assert [asked.network for asked in engine.runs] == ["build"]
+
+
+def test_produce_warns_where_the_network_is_open(
+    bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
+) -> None:
+    make(replace(bench, cage=FakeCage("Only root can close it.")), shop.spec(origin))
+    assert "Warning: Only root can close it." in said
+
+
+def test_produce_is_refused_where_the_network_must_be_closed_and_is_not(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    with pytest.raises(EngineError, match=r"Only root can close it\. Until then nothing is built"):
+        make(replace(bench, cage=FakeCage("Only root can close it.", required=True)), shop.spec(origin))
+    assert engine.runs == []
 
 
 def test_produce_hands_on_layout_index_proxy_and_certificates(
