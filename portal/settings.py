@@ -175,6 +175,7 @@ RUN_REACH = names("PORTAL_RUN_REACH")
 for reached, hosts in (("PORTAL_BUILD_REACH", BUILD_REACH), ("PORTAL_RUN_REACH", RUN_REACH)):
     if not all(is_place(host) for host in hosts):
         raise wrong(reached, "a list of host, host:port or range (10.1.0.0/16)", ",".join(hosts))
+RUNTIME = text("PORTAL_RUNTIME")
 CAGE_REQUIRED = flag("PORTAL_CAGE_REQUIRED")
 GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
 for protocol in GIT_PROTOCOLS:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pip._internal.models.index import PyPI
 
-from releases.errors import NetworkOpen
+from releases.errors import NetworkOpen, say
 from releases.specs import Engine, Network
 
 from .firewall import NEAR, Firewall, Opening, neighbours
@@ -48,11 +48,32 @@ class Cage:
     reach: Mapping[Network, tuple[str, ...]]
     """What may be reached although it is near, for each network: `host`, `host:port`, an address or a range."""
     required: bool = False
+    runtime: str = ""
+    """Which of the engine's runtimes runs what is caged; empty is the engine's default."""
 
     def close(self, kind: Network) -> bool:
         """Have that network closed; True when it was not. Raises `EngineError`; `NetworkOpen` when it stays open."""
         self.engine.network(kind)
         return self.firewall.close(kind, self._openings(kind))
+
+    def hosts(self, kind: Network) -> dict[str, str]:
+        """The addresses of the hosts that are reached, for a runtime in which nobody answers for names: gVisor has a
+        network of its own, in which the name server that the engine puts into a container is not there."""
+        if not is_gvisor(self.runtime):
+            return {}
+        named = {_parted(host)[0] for host in self.reach.get(kind, ()) if "/" not in host}
+        return {name: found[0] for name in sorted(named) if (found := addresses(name)) and found[0] != name}
+
+    def missing_runtime(self) -> str:
+        """Why what is caged cannot be run as the settings ask for; empty when it can. Raises `EngineError`."""
+        known = self.engine.info().runtimes
+        if not self.runtime or self.runtime in known:
+            return ""
+        return say(
+            "The container engine has no runtime %(runtime)s, which PORTAL_RUNTIME asks for; it has %(known)s.",
+            runtime=self.runtime,
+            known=", ".join(known),
+        )
 
     def keep(self) -> Kept:
         """Have both closed. Raises `EngineError`."""
@@ -74,6 +95,10 @@ class Cage:
         asks_names = kind == "build" or bool(hosts)
         found = [opening for host in hosts for opening in openings(host)]
         return [*found, *(_of_resolvers() if asks_names else ())]
+
+
+def is_gvisor(runtime: str) -> bool:
+    return runtime.startswith("runsc")
 
 
 def reached_by_builds(index_url: str, proxies: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:

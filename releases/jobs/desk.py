@@ -18,7 +18,7 @@ from releases.jobs.images import image_of
 from releases.jobs.telling import job_id, telling_of
 from releases.models import Application, Pause, Preparation, Preview, PreviewState
 from releases.pipeline import probe
-from releases.pipeline.bench import Bench, enter_cage
+from releases.pipeline.bench import Bench
 from releases.pipeline.prepare import prepare
 from releases.sentences import changed
 from releases.specs import Anew, NeverStop, ProbeResult, StackImages
@@ -85,9 +85,8 @@ def _boot(bench: Bench, preview: Preview) -> ProbeResult:
     image = image_of(preview.build, bench)
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
     engine.remove(name)
-    enter_cage(bench, "run")
     started = probe.boot(
-        engine, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
+        bench, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
     )
     return probe.ask(engine, name, stack, preview.build.probe_path, started=started, stop=bench.stop)
 

@@ -87,7 +87,7 @@ class Sweeper:
         mended = Counter(
             builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
         )
-        info, problem, open_because, seen = "", "", "", None
+        info, problem, open_because, lacks, seen = "", "", "", "", None
         try:
             engine = workbench.connect()
             seen = engine.info()
@@ -96,17 +96,26 @@ class Sweeper:
             mended["containers"] = self._remove_containers(engine)
             mended["images"] = self._remove_images(engine)
             mended["networks"], open_because = self._keep_cage()
+            lacks = workbench.make_cage().missing_runtime()
         except EngineError as error:
             problem = error.message
         blobs = Blobs(settings.BLOBS_DIR)
         mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS)
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
-        self._report(info, problem, open_because, seen, +mended, began)
+        self._report(info, problem, seen, +mended, began, cage_problem=open_because, runtime_problem=lacks)
         return mended.total()
 
     def _report(
-        self, info: str, problem: str, open_because: str, seen: EngineInfo | None, mended: Counter[str], began: float
+        self,
+        info: str,
+        problem: str,
+        seen: EngineInfo | None,
+        mended: Counter[str],
+        began: float,
+        *,
+        cage_problem: str,
+        runtime_problem: str,
     ) -> None:
         places = noticing.places(seen)
         home = places[0] if places else {"free": None, "total": None}
@@ -114,7 +123,8 @@ class Sweeper:
             engine_answers=not problem,
             engine=info,
             engine_problem=problem,
-            cage_problem=open_because,
+            cage_problem=cage_problem,
+            runtime_problem=runtime_problem,
             disk_free=home["free"],
             disk_total=home["total"],
             repaired=mended.total(),

@@ -25,6 +25,7 @@ def make_cage() -> Cage:
         firewall=Firewall(settings.PORTAL_INSTANCE),
         reach={"build": builds, "run": settings.RUN_REACH},
         required=settings.CAGE_REQUIRED,
+        runtime=settings.RUNTIME,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from releases.errors import EngineError, NetworkOpen, say
 from releases.git import Git
-from releases.specs import Engine, Network, Output, Stop
+from releases.specs import ContainerSpec, Engine, Network, Output, Stop
 from releases.storage import Blobs
 
 
@@ -39,8 +39,15 @@ class Cage(Protocol):
     def required(self) -> bool:
         """Whether nothing may run where they cannot be closed."""
 
+    @property
+    def runtime(self) -> str:
+        """Which of the engine's runtimes runs it; empty is the engine's default."""
+
     def close(self, kind: Network) -> bool:
         """Have it closed; True when it was not. `NetworkOpen` when it stays open."""
+
+    def hosts(self, kind: Network) -> Mapping[str, str]:
+        """Names whose address a container is told, because it cannot ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,33 @@ def enter_cage(bench: Bench, kind: Network) -> None:
             )
             raise NetworkOpen(refused) from error
         bench.output(f"Warning: {error.message}")
+
+
+RUNTIME_SECONDS = 30.0
+"""How long the first container of a runtime may take to say what it runs on."""
+
+
+def prove_runtime(bench: Bench, image: str, name: str, labels: Mapping[str, str]) -> None:
+    """That gVisor, where it is asked for, really runs what is built, by what a container itself sees of its kernel: an
+    engine may take the name of a runtime and pass over it. Raises `EngineError`."""
+    if not bench.cage.runtime.startswith("runsc"):
+        return
+    with thrown_away(bench.engine, name):
+        asks = ContainerSpec(
+            name, image, labels, user="10001:10001", network="build", runtime=bench.cage.runtime, entrypoint=("dmesg",)
+        )
+        bench.engine.create(asks)
+        bench.engine.start(name)
+        bench.engine.wait(name, seconds=RUNTIME_SECONDS)
+        said = bench.engine.output(name)
+    if "gVisor" not in said:
+        raise EngineError(
+            say(
+                "The runtime %(runtime)s was asked for, but the kernel that a container sees is not gVisor's: look at "
+                "the engine's configuration, or unset PORTAL_RUNTIME.",
+                runtime=bench.cage.runtime,
+            )
+        )
 
 
 @contextmanager

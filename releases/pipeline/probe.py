@@ -25,9 +25,8 @@ def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, stack: Stack) -> 
     name = f"{spec.container}-probe"
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
-        enter_cage(bench, "run")
         started = boot(
-            bench.engine, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
+            bench, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
         )
         bench.output(f"Container started, asking GET {spec.probe_path}")
         result = ask(bench.engine, name, stack, spec.probe_path, started=started, stop=bench.stop)
@@ -54,7 +53,7 @@ class ProbeFailed(BuildFailed):
 
 
 def boot(
-    engine: Engine,
+    bench: Bench,
     name: str,
     image: str,
     environment: Mapping[str, str],
@@ -64,7 +63,8 @@ def boot(
     memory: int,
 ) -> float:
     """Start a container of a runtime image with its port published; the moment of the start by the monotonic clock."""
-    engine.create(
+    enter_cage(bench, "run")
+    bench.engine.create(
         ContainerSpec(
             name=name,
             image=image,
@@ -74,12 +74,14 @@ def boot(
             cpus=1.0,
             pids=128,
             network="run",
+            runtime=bench.cage.runtime,
+            hosts=bench.cage.hosts("run"),
             publish=port,
             tmpfs_bytes=64 * 1024 * 1024,
         )
     )
     started = time.monotonic()
-    engine.start(name)
+    bench.engine.start(name)
     return started
 
 

@@ -29,7 +29,7 @@ from releases.errors import (
     SourceUnavailable,
     say,
 )
-from releases.pipeline.bench import Bench, enter_cage, labels_of, thrown_away
+from releases.pipeline.bench import Bench, enter_cage, labels_of, prove_runtime, thrown_away
 from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
@@ -103,6 +103,7 @@ def _run(
 ) -> tuple[tuple[str, ...], int]:
     """The builder from its start to its end; says which limits it hit, and the most memory it used."""
     enter_cage(bench, "build")
+    prove_runtime(bench, images.builder_id, f"{name}-kernel", labels_of(spec.build_id, spec.attempt, "kernel"))
     bench.engine.create(_container(spec, name, images, installer, bench))
     bench.engine.put(name, "/app", bench.git.archive(spec.mirror, commit, stop=bench.stop))
     bench.engine.put(name, SHARED, _files(_inputs(known, bench)))
@@ -203,6 +204,8 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         file_bytes=spec.limits.artifact_bytes,
         volumes=("/app", SHARED),
         network="build",
+        runtime=bench.cage.runtime,
+        hosts=bench.cage.hosts("build"),
     )
 
 

@@ -126,6 +126,12 @@ class Surroundings:
                 _("Start the engine, or set DOCKER_HOST to one that runs. On most machines that is:"),
                 "systemctl start docker",
             )
+        if seen.runtime_problem:
+            yield Trouble(
+                "engine",
+                sentence_of(seen, "runtime_problem"),
+                _("Nothing can be built: install it and name it to the engine, or unset PORTAL_RUNTIME."),
+            )
         if seen.cage_problem:
             yield Trouble(
                 "cage",

@@ -149,6 +149,21 @@ def test_iptables_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "iptables-restore: Permission denied (you must be root)." in cage(Firewall("fa4efa4e")).keep().trouble
 
 
+def test_runtime_that_the_engine_lacks_is_told_with_those_it_has() -> None:
+    assert Cage(FakeEngine(), Wall(), {}).missing_runtime() == ""
+    assert Cage(FakeEngine(), Wall(), {}, runtime="runc").missing_runtime() == ""
+    lacking = Cage(FakeEngine(), Wall(), {}, runtime="runsc").missing_runtime()
+    assert "has no runtime runsc, which PORTAL_RUNTIME asks for; it has runc." in lacking
+
+
+def test_hosts_are_named_where_a_container_cannot_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("releases.engine.cage.addresses", lambda name: HERE.get(name, []))
+    reach = {"build": ("index.example.org:443", "index.internal:3141", "10.0.0.0/8", "nowhere.invalid")}
+    assert Cage(FakeEngine(), Wall(), reach).hosts("build") == {}  # type: ignore[arg-type]  # it is a network
+    named = Cage(FakeEngine(), Wall(), reach, runtime="runsc").hosts("build")  # type: ignore[arg-type]  # as above
+    assert named == {"index.internal": "10.3.0.7", "index.example.org": "151.101.0.223"}
+
+
 def test_engine_that_is_away_is_no_open_network() -> None:
     engine = FakeEngine()
     engine.away = True

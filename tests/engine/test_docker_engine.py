@@ -115,6 +115,11 @@ def test_removed_container_takes_its_volumes_along(docker: DockerEngine) -> None
         assert mine.isdisjoint(volume["Name"] for volume in docker._client.volumes()["Volumes"] or ())
 
 
+def test_container_is_told_the_hosts_that_it_cannot_ask_for(run: Run) -> None:
+    lines, _ = run("getent hosts index.internal", hosts={"index.internal": "203.0.113.9"})
+    assert [line.split() for line in lines] == [["203.0.113.9", "index.internal"]]
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
 
 

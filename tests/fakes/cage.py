@@ -14,6 +14,7 @@ class FakeCage:
     trouble: str = ""
     """Why the networks cannot be closed; empty: they can."""
     required: bool = False
+    runtime: str = ""
     closed: list[Network] = field(default_factory=list)
     """What was asked for, in order."""
 
@@ -22,6 +23,12 @@ class FakeCage:
             raise NetworkOpen(self.trouble)
         self.closed.append(kind)
         return False
+
+    def hosts(self, kind: Network) -> dict[str, str]:
+        return {"index.example.org": "203.0.113.9"} if self.runtime and kind == "build" else {}
+
+    def missing_runtime(self) -> str:
+        return ""
 
     def keep(self) -> Kept:
         return Kept(0, self.trouble)

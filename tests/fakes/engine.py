@@ -150,6 +150,7 @@ class FakeEngine:
         """Every build that was asked for."""
         self.interpreter = b"python"
         """What the file system of every image holds."""
+        self.runtimes: tuple[str, ...] = ("runc",)
         self.assembled: list[str] = []
         """The tag of every image that was put together."""
         self.unknown: set[str] = set()
@@ -191,7 +192,11 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         self._answer()
         return EngineInfo(
-            version="0.0-fake", api_version="1.41", storage_driver="memory", root="/var/lib/fake", runtimes=("runc",)
+            version="0.0-fake",
+            api_version="1.41",
+            storage_driver="memory",
+            root="/var/lib/fake",
+            runtimes=self.runtimes,
         )
 
     def image(self, reference: str) -> ImageInfo | None:

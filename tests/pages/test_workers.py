@@ -109,6 +109,17 @@ def test_healthz_warns_of_an_open_network_and_is_ill_where_it_must_be_closed(
     assert (status, answer["problems"]) == (503, ["The network of builds is not closed."])
 
 
+@pytest.mark.django_db
+def test_healthz_is_ill_without_the_runtime_that_is_asked_for(client: Client, redis: Any) -> None:
+    register("builds")
+    register("desk")
+    seen(runtime_problem="The container engine has no runtime runsc.")
+    assert health(client) == (
+        503,
+        {"ok": False, "problems": ["The container engine has no runtime runsc."], "warnings": []},
+    )
+
+
 def test_workers_says_why_the_network_of_builds_is_open(viewer: Client, redis: Any) -> None:
     register("builds")
     register("desk")

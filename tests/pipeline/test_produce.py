@@ -153,6 +153,33 @@ def test_produce_is_refused_where_the_network_must_be_closed_and_is_not(
     assert engine.runs == []
 
 
+def test_produce_asks_a_container_whether_it_runs_in_gvisor(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    engine.runtimes = ("runc", "runsc")
+    engine.on_run("release-portal.role=kernel", Script(lines=["[   0.000000] Starting gVisor..."]))
+    make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
+    kernel, builder = engine.runs
+    assert (kernel.runtime, kernel.entrypoint, kernel.image) == ("runsc", ("dmesg",), builder.image)
+    assert (builder.runtime, builder.hosts) == ("runsc", {"index.example.org": "203.0.113.9"})
+    assert engine.containers({}) == []
+
+
+def test_produce_builds_nothing_in_a_runtime_that_is_not_what_it_says(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    engine.runtimes = ("runc", "runsc")
+    engine.on_run("release-portal.role=kernel", Script(lines=["[   0.000000] Linux version 6.12.0"]))
+    with pytest.raises(EngineError, match="runsc was asked for, but the kernel that a container sees is not gVisor's"):
+        make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
+    assert len(engine.runs) == 1
+
+
+def test_produce_in_a_runtime_that_the_engine_lacks_is_refused(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    with pytest.raises(EngineError, match="runsc"):
+        make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
+
+
 def test_produce_hands_on_layout_index_proxy_and_certificates(
     around: Callable[[Surroundings], Bench], engine: FakeEngine, tmp_path: Path
 ) -> None:
