@@ -143,7 +143,11 @@ def _taken(
     peak: int,
 ) -> Produced:
     said = read_result(_json_file(bench, name, RESULT))
-    made = [_take(spec, name, part, installer, bench) for part in said.parts]
+    made: list[Part] = []
+    for part in said.parts:
+        # All parts lie in app.tar.gz one behind the other: what is too large for it is not even kept.
+        left = spec.limits.artifact_bytes - sum(one.size for one in made)
+        made.append(_take(name, part, installer, bench, left))
     wheels = {part.wheel for part in made}
     kept = [known[one.sha256] for one in said.packages if one.sha256 in known and one.sha256 not in wheels]
     missing = [one.name for one in said.packages if installer == "uv" and one.sha256 not in wheels | set(known)]
@@ -155,7 +159,7 @@ def _taken(
     return Produced(environment, peak, hit, len(kept))
 
 
-def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Bench) -> Part:
+def _take(name: str, said: PartSaid, installer: str, bench: Bench, limit: int) -> Part:
     """One part comes out of the stopped builder, is hashed on the way, looked through, and then published."""
     look_for = frozenset({PYTHON}) if said.name == BARE else frozenset()
     found: list[Examined] = []
@@ -165,8 +169,8 @@ def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Ben
             examine(file.read, name=said.file, compressed=size, below="app/env", look_for=look_for, stop=bench.stop)
         )
 
-    pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=spec.limits.artifact_bytes)
-    kept = bench.blobs.put(pieces, name=said.file, limit=spec.limits.artifact_bytes, stop=bench.stop, judge=judge)
+    pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=limit)
+    kept = bench.blobs.put(pieces, name=said.file, limit=limit, stop=bench.stop, judge=judge)
     if look_for - found[0].names:
         raise BuildFailed(
             say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -304,6 +305,18 @@ def test_produce_refuses_a_result_that_makes_no_sense(
     result: object, words: str, bench: Bench, engine: FakeEngine, origin: Origin
 ) -> None:
     assert words in str(failure(bench, engine, origin, Script(files=shop.left_behind(result=result))))
+
+
+def test_produce_keeps_no_more_than_the_archive_may_hold_however_many_parts_there_are(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    noise = {f"part-{number}.tar.gz": shop.part({f"app/env/{number}": os.urandom(40_000)}) for number in range(5)}
+    bare = {"environment.tar.gz": shop.part({shop.PYTHON: b""})}
+    parts = [{"file": name, "name": name.split(".")[0]} for name in (*bare, *noise)]
+    left = shop.left_behind({**bare, **noise}, {"packages": [], "parts": parts})
+    engine.on_run(shop.BUILDER, Script(files=left))
+    with pytest.raises(LimitExceeded):
+        make(bench, shop.spec(origin, limits=Limits(artifact_bytes=100_000)), installers=["pip"])
 
 
 def test_produce_believes_no_hostile_result(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
