@@ -41,7 +41,10 @@ def make_bench(*, output: Output, stop: Stop) -> Bench:
         output=output,
         stop=stop,
         surroundings=Surroundings(
-            ca_bundle=settings.BUILD_CA_BUNDLE, index_url=settings.BUILD_INDEX_URL, proxy=settings.BUILD_PROXY
+            ca_bundle=settings.BUILD_CA_BUNDLE,
+            index_url=settings.BUILD_INDEX_URL,
+            proxy=settings.BUILD_PROXY,
+            log_bytes=settings.LOG_LIMIT_BYTES,
         ),
         locks=settings.TEMP_DIR / "locks",
         cage=make_cage(),

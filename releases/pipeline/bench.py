@@ -25,6 +25,8 @@ class Surroundings:
     index_url: str = ""
     proxy: Mapping[str, str] = field(default_factory=dict)
     """`http_proxy`, `https_proxy`, `no_proxy`, those that are set."""
+    log_bytes: int = 0
+    """How much of what a builder prints is kept; 0 is no bound."""
 
     @property
     def proxy_environment(self) -> dict[str, str]:

@@ -267,7 +267,7 @@ def test_devices_are_those_of_every_container(build: dict[str, Any], run: dict[s
 
 
 def test_environment_holds_what_the_portal_gives_and_no_more(build: dict[str, Any]) -> None:
-    given = {"MODE", "REQUIREMENTS", "DIRECTORY", "HOME"}
+    given = {"MODE", "REQUIREMENTS", "DIRECTORY", "HOME", "LOG_BYTES"}
     site = {"PIP_INDEX_URL", "UV_DEFAULT_INDEX", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
     site |= {name for one in ("http_proxy", "https_proxy", "no_proxy") for name in (one, one.upper())}
     tools = {"PATH", "HOSTNAME", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "GIT_SSL_CAINFO", "LC_CTYPE"}
