@@ -13,8 +13,6 @@ from releases.specs import ContainerSpec, ExitStatus, ImageConfig, ImageInfo, Us
 from .client import Client
 
 OPEN_FILES = 4096
-LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
-"""Without a bound, a container that prints a gigabyte leaves a gigabyte on the engine's disk."""
 
 
 def host_config(client: Client, spec: ContainerSpec, *, network: str, publish_on: str) -> dict[str, Any]:
@@ -31,7 +29,10 @@ def host_config(client: Client, spec: ContainerSpec, *, network: str, publish_on
         nano_cpus=int(spec.cpus * 1_000_000_000) or None,
         pids_limit=spec.pids or None,
         ulimits=_ulimits(spec),
-        log_config=LogConfig(type=LogConfig.types.JSON, config=LOG_OPTIONS),
+        # Without a bound, a container that prints a gigabyte leaves a gigabyte on the engine's disk.
+        log_config=LogConfig(
+            type=LogConfig.types.JSON, config={"max-size": str(spec.output_bytes // 2), "max-file": "2"}
+        ),
         port_bindings={spec.publish: (publish_on,)} if spec.publish else None,
         restart_policy={"Name": "no"},
         network_mode=network if spec.network else "default",

@@ -43,6 +43,8 @@ SHARED = "/shared"
 RESULT = f"{SHARED}/environment.json"
 CA_NAME = "ca-certificates.pem"
 KNOWN = "known.json"
+OUTPUT_BYTES = 256 * 1024 * 1024
+"""More than the engine makes of what limit_output.py hands on of an honest build, so that nothing of it is missed."""
 REPORT_LIMIT = 32 * 1024 * 1024
 PYTHON = "app/env/bin/python"
 
@@ -209,6 +211,7 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         pids=spec.limits.pids,
         file_bytes=spec.limits.artifact_bytes,
         volumes=("/app", SHARED),
+        output_bytes=OUTPUT_BYTES,
         network="build",
         runtime=bench.cage.runtime,
         hosts=bench.cage.hosts("build"),

@@ -120,6 +120,9 @@ class ContainerSpec:
     """Anonymous, writable folders; they go with the container."""
     read_only: bool = True
     tmpfs_bytes: int = 512 * 1024 * 1024
+    output_bytes: int = 10 * 1024 * 1024
+    """What the engine keeps of its output, as it writes it. Of more the oldest is lost, and who follows a container
+    that prints fast may miss it without a word."""
     network: Network = ""
     runtime: str = ""
     """Which of the engine's runtimes runs it, such as `runsc`; empty is the engine's default."""

@@ -141,7 +141,7 @@ def test_very_long_line_is_cut(run: Run) -> None:
 
 
 def test_flood_keeps_its_last_line(run: Run) -> None:
-    """The engine keeps 10 MB of a log and loses its place in it; the end must be there all the same."""
+    """The engine keeps a part of a log and loses its place in it; the end must be there all the same."""
     lines, status = run("seq 1 600000; echo THE-END")
     assert lines[-1] == "THE-END"
     assert lines[-2] == "600000"
