@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import logging
 import os
 import re
@@ -58,6 +59,15 @@ def place(name: str, default: Path) -> Path:
 def names(name: str, default: str = "", *, separator: str = ",") -> tuple[str, ...]:
     """The variable as a list."""
     return tuple(part.strip() for part in text(name, default).split(separator) if part.strip())
+
+
+def is_place(host: str) -> bool:
+    """Whether it is a host, with or without a port, or a range of addresses."""
+    if "/" not in host:
+        return re.fullmatch(r"[a-zA-Z0-9.-]+(:\d{1,5})?", host) is not None
+    with suppress(ValueError):
+        return bool(ipaddress.IPv4Network(host, strict=False))
+    return False
 
 
 def kept(path: Path, make: Callable[[], str]) -> str:
@@ -160,6 +170,13 @@ BUILD_PROXY = {
     for name in ("http_proxy", "https_proxy", "no_proxy")
     if (value := text(f"PORTAL_{name.upper()}") or text(name) or text(name.upper()))
 }
+BUILD_REACH = names("PORTAL_BUILD_REACH")
+RUN_REACH = names("PORTAL_RUN_REACH")
+for reached, hosts in (("PORTAL_BUILD_REACH", BUILD_REACH), ("PORTAL_RUN_REACH", RUN_REACH)):
+    if not all(is_place(host) for host in hosts):
+        raise wrong(reached, "a list of host, host:port or range (10.1.0.0/16)", ",".join(hosts))
+RUNTIME = text("PORTAL_RUNTIME")
+CAGE_REQUIRED = flag("PORTAL_CAGE_REQUIRED")
 GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
 for protocol in GIT_PROTOCOLS:
     if protocol not in ("https", "ssh", "http", "git", "file"):

@@ -123,6 +123,10 @@ class EngineUnavailable(EngineError):
     """The container engine does not answer."""
 
 
+class NetworkOpen(EngineError):
+    """The network of builds and of what they made cannot be closed from here; the sentence says why, and what would."""
+
+
 class ContainerMissing(EngineError):
     """The container is not (or no longer) there."""
 

@@ -152,6 +152,16 @@ def test_settings_manage_shows_a_sentence_and_no_traceback(tmp_path: Path) -> No
         ("PORTAL_LOG_FORMAT", "xml", "must be text or json, but is “xml”"),
         ("PORTAL_INSTANCE", "My_Portal", "must be 1 to 32 lower-case letters and digits, but is “My_Portal”"),
         ("PORTAL_GIT_PROTOCOLS", "ssh,htps", "must be a list of https, ssh, http, git and file, but is “ssh,htps”"),
+        (
+            "PORTAL_BUILD_REACH",
+            "git.internal:443,http://x",
+            "must be a list of host, host:port or range (10.1.0.0/16), but is “git.internal:443,http://x”",
+        ),
+        (
+            "PORTAL_RUN_REACH",
+            "10.1.0.0/66",
+            "must be a list of host, host:port or range (10.1.0.0/16), but is “10.1.0.0/66”",
+        ),
         ("PORTAL_HTTPS", "yes", "must be 0 or 1, but is “yes”"),
         ("PORT", "80000", "must be a number, at least 1 and at most 65535, but is “80000”"),
     ],

@@ -13,11 +13,9 @@ from releases.specs import ContainerSpec, ExitStatus, ImageConfig, ImageInfo, Us
 from .client import Client
 
 OPEN_FILES = 4096
-LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
-"""Without a bound, a container that prints a gigabyte leaves a gigabyte on the engine's disk."""
 
 
-def host_config(client: Client, spec: ContainerSpec, publish_on: str) -> dict[str, Any]:
+def host_config(client: Client, spec: ContainerSpec, *, network: str, publish_on: str) -> dict[str, Any]:
     """The closed profile that real pip builds survive: see the fields of `ContainerSpec` for what can be opened."""
     config: dict[str, Any] = client.create_host_config(
         cap_drop=["ALL"],
@@ -31,9 +29,15 @@ def host_config(client: Client, spec: ContainerSpec, publish_on: str) -> dict[st
         nano_cpus=int(spec.cpus * 1_000_000_000) or None,
         pids_limit=spec.pids or None,
         ulimits=_ulimits(spec),
-        log_config=LogConfig(type=LogConfig.types.JSON, config=LOG_OPTIONS),
+        # Without a bound, a container that prints a gigabyte leaves a gigabyte on the engine's disk.
+        log_config=LogConfig(
+            type=LogConfig.types.JSON, config={"max-size": str(spec.output_bytes // 2), "max-file": "2"}
+        ),
         port_bindings={spec.publish: (publish_on,)} if spec.publish else None,
         restart_policy={"Name": "no"},
+        network_mode=network if spec.network else "default",
+        runtime=spec.runtime or None,
+        extra_hosts=dict(spec.hosts) or None,
         # Reaps orphans and passes signals on, so that a process that ignores SIGTERM as number 1 still ends.
         init=True,
     )

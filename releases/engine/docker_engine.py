@@ -28,6 +28,7 @@ from .building import BuildReader
 from .client import DEFAULT_HOST, Client, Printed, Source, Streamed, loopback, said, translated
 from .images import Images
 from .lines import LineSplitter
+from .networks import Networks
 from .pump import Pump
 
 INSTANCE_LABEL = "release-portal.instance"
@@ -39,7 +40,7 @@ GOING = 10.0
 """Seconds that the engine may take to carry out a removal."""
 
 
-class DockerEngine(Images):
+class DockerEngine(Images, Networks):
     """One engine, and of its containers and images those that this instance of the portal made.
 
     `docker_host` is as Docker's own variable has it (empty: the local socket); `instance` goes on everything that
@@ -66,6 +67,7 @@ class DockerEngine(Images):
             image_store=self._image_store,
             images=int(facts.get("Images", 0)),
             containers=int(facts.get("ContainersRunning", 0)),
+            runtimes=tuple(sorted(facts.get("Runtimes") or ())),
         )
 
     def image(self, reference: str) -> ImageInfo | None:
@@ -178,6 +180,7 @@ class DockerEngine(Images):
     # ---- the life of a container ---------------------------------------------------------------------------
 
     def create(self, spec: ContainerSpec) -> None:
+        self.network(spec.network)
         with self._asked(say("create the container %(name)s", name=spec.name)):
             # It refuses to promise more processors than it has; a limit above that is none.
             fitting = replace(spec, cpus=min(spec.cpus, float(self._client.info()["NCPU"])))
@@ -191,7 +194,9 @@ class DockerEngine(Images):
                 command=list(spec.command) or None,
                 volumes=list(spec.volumes),
                 ports=[spec.publish] if spec.publish else None,
-                host_config=containers.host_config(self._client, fitting, loopback(self.host)),
+                host_config=containers.host_config(
+                    self._client, fitting, network=self._own(spec.network), publish_on=loopback(self.host)
+                ),
                 # Only what the specification says: nothing from the client's own configuration.
                 use_config_proxy=False,
             )

@@ -86,7 +86,7 @@ def _boot(bench: Bench, preview: Preview) -> ProbeResult:
     labels = {"release-portal.preview": str(preview.pk), "release-portal.role": "preview"}
     engine.remove(name)
     started = probe.boot(
-        engine, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
+        bench, name, image, preview.environment, labels, port=stack.port, memory=preview.build.limits["memory"]
     )
     return probe.ask(engine, name, stack, preview.build.probe_path, started=started, stop=bench.stop)
 

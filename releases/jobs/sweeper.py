@@ -64,13 +64,15 @@ BUILD, ATTEMPT, PREVIEW = "release-portal.build", "release-portal.attempt", "rel
 
 
 class Sweeper:
-    """Keeps nothing but how far each preview's log was read, so that it may be killed at any moment."""
+    """Keeps nothing but how far each preview's log was read and whether the networks were closed, so that it may be
+    killed at any moment."""
 
     def __init__(self) -> None:
         self._read_until: dict[int, float] = {}
         self._checkpoint_at = float("-inf")
         # Each sweeper begins elsewhere: also one that is restarted often comes by every file in time.
         self._scrubbed = secrets.token_hex(32)
+        self._closed = False
 
     def tick(self) -> None:
         """Every second. An engine that is away is reported by `sweep`; the next tick tries again."""
@@ -85,7 +87,7 @@ class Sweeper:
         mended = Counter(
             builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
         )
-        info, problem, seen = "", "", None
+        info, problem, open_because, lacks, seen = "", "", "", "", None
         try:
             engine = workbench.connect()
             seen = engine.info()
@@ -93,22 +95,36 @@ class Sweeper:
             mended["previews"] = self._fail_dead_previews(engine)
             mended["containers"] = self._remove_containers(engine)
             mended["images"] = self._remove_images(engine)
+            mended["networks"], open_because = self._keep_cage()
+            lacks = workbench.make_cage().missing_runtime()
         except EngineError as error:
             problem = error.message
         blobs = Blobs(settings.BLOBS_DIR)
         mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS)
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
-        self._report(info, problem, seen, +mended, began)
+        self._report(info, problem, seen, +mended, began, cage_problem=open_because, runtime_problem=lacks)
         return mended.total()
 
-    def _report(self, info: str, problem: str, seen: EngineInfo | None, mended: Counter[str], began: float) -> None:
+    def _report(
+        self,
+        info: str,
+        problem: str,
+        seen: EngineInfo | None,
+        mended: Counter[str],
+        began: float,
+        *,
+        cage_problem: str,
+        runtime_problem: str,
+    ) -> None:
         places = noticing.places(seen)
         home = places[0] if places else {"free": None, "total": None}
         Workshop.objects.report(
             engine_answers=not problem,
             engine=info,
             engine_problem=problem,
+            cage_problem=cage_problem,
+            runtime_problem=runtime_problem,
             disk_free=home["free"],
             disk_total=home["total"],
             repaired=mended.total(),
@@ -264,6 +280,14 @@ class Sweeper:
                     removed += _is_removed(engine, tag)
         return removed
 
+    def _keep_cage(self) -> tuple[int, str]:
+        """Networks and rules that somebody removed come back; how many, and why they stay open."""
+        kept = workbench.make_cage().keep()
+        if kept.mended and self._closed:
+            logger.warning("The networks of builds were not closed any more; they are again")
+        mended, self._closed = (kept.mended if self._closed else 0), not kept.trouble
+        return mended, kept.trouble
+
     # ---- the end of the portal ----------------------------------------------------------------------------
 
     def shut_down(self) -> None:
@@ -286,6 +310,7 @@ class Sweeper:
             for container in engine.containers({}):
                 if {BUILD, PREVIEW} & container.labels.keys():
                     engine.remove(container.name)
+            workbench.make_cage().open()
         except (EngineError, DatabaseError, OSError) as error:
             logger.warning("Not all that runs could be stopped: %s", error)
         finally:

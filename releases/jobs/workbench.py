@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from releases import engine
+from releases.engine import Cage, Firewall, reached_by_builds
 from releases.git import Git
 from releases.pipeline.bench import Bench, Surroundings
 from releases.specs import Engine, Output, Stop
@@ -16,6 +17,22 @@ def connect() -> Engine:
     return engine.connect()
 
 
+def make_cage() -> Cage:
+    """The closed networks of the settings. Tests put their own here."""
+    builds = reached_by_builds(settings.BUILD_INDEX_URL, _proxies(), settings.BUILD_REACH)
+    return Cage(
+        engine=connect(),
+        firewall=Firewall(settings.PORTAL_INSTANCE),
+        reach={"build": builds, "run": settings.RUN_REACH},
+        required=settings.CAGE_REQUIRED,
+        runtime=settings.RUNTIME,
+    )
+
+
+def _proxies() -> list[str]:
+    return [url for name, url in settings.BUILD_PROXY.items() if name != "no_proxy"]
+
+
 def make_bench(*, output: Output, stop: Stop) -> Bench:
     return Bench(
         engine=connect(),
@@ -24,7 +41,11 @@ def make_bench(*, output: Output, stop: Stop) -> Bench:
         output=output,
         stop=stop,
         surroundings=Surroundings(
-            ca_bundle=settings.BUILD_CA_BUNDLE, index_url=settings.BUILD_INDEX_URL, proxy=settings.BUILD_PROXY
+            ca_bundle=settings.BUILD_CA_BUNDLE,
+            index_url=settings.BUILD_INDEX_URL,
+            proxy=settings.BUILD_PROXY,
+            log_bytes=settings.LOG_LIMIT_BYTES,
         ),
         locks=settings.TEMP_DIR / "locks",
+        cage=make_cage(),
     )

@@ -24,6 +24,8 @@ class WorkshopQuerySet(models.QuerySet["Workshop"]):
         disk_free: int | None,
         disk_total: int | None,
         repaired: int,
+        cage_problem: str = "",
+        runtime_problem: str = "",
         **noticed: Any,
     ) -> None:
         """Write what was just seen: sizes in bytes; `noticed` are the other fields."""
@@ -33,6 +35,8 @@ class WorkshopQuerySet(models.QuerySet["Workshop"]):
                 "engine_answers": engine_answers,
                 "engine": engine,
                 **columns("engine_problem", engine_problem, most=1000),
+                **columns("cage_problem", cage_problem, most=1000),
+                **columns("runtime_problem", runtime_problem, most=1000),
                 "disk_free": disk_free,
                 "disk_total": disk_total,
                 "seen_at": Now(),
@@ -53,6 +57,10 @@ class Workshop(models.Model):
     engine = models.CharField(_("engine"), max_length=200, blank=True)
     engine_problem = models.CharField(_("what is wrong with the engine"), max_length=1000, blank=True)
     engine_problem_said = models.JSONField(null=True, blank=True, editable=False)
+    cage_problem = models.CharField(_("why the network of builds is open"), max_length=1000, blank=True)
+    cage_problem_said = models.JSONField(null=True, blank=True, editable=False)
+    runtime_problem = models.CharField(_("what is wrong with the runtime of builds"), max_length=1000, blank=True)
+    runtime_problem_said = models.JSONField(null=True, blank=True, editable=False)
     disk_free = models.PositiveBigIntegerField(_("free bytes"), null=True, blank=True)
     disk_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
     seen_at = models.DateTimeField(_("seen"))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from releases.errors import BuildFailed, EngineError, EngineUnavailable, Sentence, joined, say
-from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.bench import Bench, enter_cage, labels_of, thrown_away
 from releases.specs import BuildSpec, BuiltImage, ContainerSpec, Engine, ExitStatus, ProbeResult, Stop
 from releases.stacks.stack import Stack
 from releases.storage.cleaning import clean, without_colours
@@ -26,7 +26,7 @@ def probe(spec: BuildSpec, image: BuiltImage, bench: Bench, *, stack: Stack) -> 
     with thrown_away(bench.engine, name):
         labels = labels_of(spec.build_id, spec.attempt, "probe")
         started = boot(
-            bench.engine, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
+            bench, name, image.image_id, spec.environment, labels, port=stack.port, memory=spec.limits.memory
         )
         bench.output(f"Container started, asking GET {spec.probe_path}")
         result = ask(bench.engine, name, stack, spec.probe_path, started=started, stop=bench.stop)
@@ -53,7 +53,7 @@ class ProbeFailed(BuildFailed):
 
 
 def boot(
-    engine: Engine,
+    bench: Bench,
     name: str,
     image: str,
     environment: Mapping[str, str],
@@ -63,7 +63,8 @@ def boot(
     memory: int,
 ) -> float:
     """Start a container of a runtime image with its port published; the moment of the start by the monotonic clock."""
-    engine.create(
+    enter_cage(bench, "run")
+    bench.engine.create(
         ContainerSpec(
             name=name,
             image=image,
@@ -72,12 +73,15 @@ def boot(
             memory=memory,
             cpus=1.0,
             pids=128,
+            network="run",
+            runtime=bench.cage.runtime,
+            hosts=bench.cage.hosts("run"),
             publish=port,
             tmpfs_bytes=64 * 1024 * 1024,
         )
     )
     started = time.monotonic()
-    engine.start(name)
+    bench.engine.start(name)
     return started
 
 

@@ -29,7 +29,7 @@ from releases.errors import (
     SourceUnavailable,
     say,
 )
-from releases.pipeline.bench import Bench, labels_of, thrown_away
+from releases.pipeline.bench import Bench, enter_cage, labels_of, prove_runtime, thrown_away
 from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
@@ -43,6 +43,8 @@ SHARED = "/shared"
 RESULT = f"{SHARED}/environment.json"
 CA_NAME = "ca-certificates.pem"
 KNOWN = "known.json"
+OUTPUT_BYTES = 256 * 1024 * 1024
+"""More than the engine makes of what limit_output.py hands on of an honest build, so that nothing of it is missed."""
 REPORT_LIMIT = 32 * 1024 * 1024
 PYTHON = "app/env/bin/python"
 
@@ -102,6 +104,8 @@ def _run(
     name: str,
 ) -> tuple[tuple[str, ...], int]:
     """The builder from its start to its end; says which limits it hit, and the most memory it used."""
+    enter_cage(bench, "build")
+    prove_runtime(bench, images.builder_id, f"{name}-kernel", labels_of(spec.build_id, spec.attempt, "kernel"))
     bench.engine.create(_container(spec, name, images, installer, bench))
     bench.engine.put(name, "/app", bench.git.archive(spec.mirror, commit, stop=bench.stop))
     bench.engine.put(name, SHARED, _files(_inputs(known, bench)))
@@ -141,7 +145,11 @@ def _taken(
     peak: int,
 ) -> Produced:
     said = read_result(_json_file(bench, name, RESULT))
-    made = [_take(spec, name, part, installer, bench) for part in said.parts]
+    made: list[Part] = []
+    for part in said.parts:
+        # All parts lie in app.tar.gz one behind the other: what is too large for it is not even kept.
+        left = spec.limits.artifact_bytes - sum(one.size for one in made)
+        made.append(_take(name, part, installer, bench, left))
     wheels = {part.wheel for part in made}
     kept = [known[one.sha256] for one in said.packages if one.sha256 in known and one.sha256 not in wheels]
     missing = [one.name for one in said.packages if installer == "uv" and one.sha256 not in wheels | set(known)]
@@ -153,7 +161,7 @@ def _taken(
     return Produced(environment, peak, hit, len(kept))
 
 
-def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Bench) -> Part:
+def _take(name: str, said: PartSaid, installer: str, bench: Bench, limit: int) -> Part:
     """One part comes out of the stopped builder, is hashed on the way, looked through, and then published."""
     look_for = frozenset({PYTHON}) if said.name == BARE else frozenset()
     found: list[Examined] = []
@@ -163,8 +171,8 @@ def _take(spec: BuildSpec, name: str, said: PartSaid, installer: str, bench: Ben
             examine(file.read, name=said.file, compressed=size, below="app/env", look_for=look_for, stop=bench.stop)
         )
 
-    pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=spec.limits.artifact_bytes)
-    kept = bench.blobs.put(pieces, name=said.file, limit=spec.limits.artifact_bytes, stop=bench.stop, judge=judge)
+    pieces = bench.engine.take_file(name, f"{SHARED}/parts/{said.file}", limit=limit)
+    kept = bench.blobs.put(pieces, name=said.file, limit=limit, stop=bench.stop, judge=judge)
     if look_for - found[0].names:
         raise BuildFailed(
             say(
@@ -185,6 +193,8 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         "HOME": "/tmp",  # noqa: S108 - the builder's own, thrown away with it
         **bench.surroundings.proxy_environment,
     }
+    if bench.surroundings.log_bytes:  # the rest is for the other steps, and for the time beside each line
+        environment["LOG_BYTES"] = str(bench.surroundings.log_bytes * 3 // 4)
     if bench.surroundings.index_url:
         environment["PIP_INDEX_URL"] = bench.surroundings.index_url
     if bench.surroundings.ca_bundle:
@@ -201,6 +211,10 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         pids=spec.limits.pids,
         file_bytes=spec.limits.artifact_bytes,
         volumes=("/app", SHARED),
+        output_bytes=OUTPUT_BYTES,
+        network="build",
+        runtime=bench.cage.runtime,
+        hosts=bench.cage.hosts("build"),
     )
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+Network = Literal["", "build", "run"]
+"""Where a container stands. `build`: it reaches the world outside, and of this machine and its neighbours only what is
+allowed by name. `run`: it answers whoever asks it, and reaches nothing by itself. Empty: the engine's own bridge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class EngineInfo:
     images: int = 0
     containers: int = 0
     """How many run, whoever started them."""
+    runtimes: tuple[str, ...] = ()
+    """What can run containers here, by the engine's names: `runc`, `runsc`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,14 @@ class ContainerSpec:
     """Anonymous, writable folders; they go with the container."""
     read_only: bool = True
     tmpfs_bytes: int = 512 * 1024 * 1024
+    output_bytes: int = 10 * 1024 * 1024
+    """What the engine keeps of its output, as it writes it. Of more the oldest is lost, and who follows a container
+    that prints fast may miss it without a word."""
+    network: Network = ""
+    runtime: str = ""
+    """Which of the engine's runtimes runs it, such as `runsc`; empty is the engine's default."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Names whose address is told to it, so that it need not ask for them."""
     publish: int = 0
     """A port inside that is bound to a free port on the engine's loopback; 0 publishes nothing."""
     entrypoint: tuple[str, ...] = ()
@@ -206,6 +220,13 @@ class Engine(Protocol):
 
     def remove_image(self, reference: str) -> None:
         """Remove a tag, and the image with its last tag; one that is not there is no error."""
+
+    def network(self, kind: Network) -> str:
+        """The name that the network of that kind has as an interface of the engine's machine (empty for the engine's
+        own bridge). Each portal has its own; it is made when it is not there. No container on it sees another."""
+
+    def remove_networks(self) -> None:
+        """Remove this portal's networks; one that a container still stands on raises `EngineError`."""
 
     def create(self, spec: ContainerSpec) -> None:
         """Create, not start. The name must be free."""

@@ -25,10 +25,14 @@ def live(_request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def show(_request: HttpRequest) -> JsonResponse:
-    """200 when a build that is asked for now would be made; 503 with sentences that say what is missing."""
+    """200 when a build that is asked for now would be made; 503 with sentences that say what is missing. Warnings are
+    what keeps nothing from being built."""
     with override("en"):  # programs read this, whatever the language of who calls
-        found = [trouble.sentence for trouble in problems() if trouble.stops_work]
-    return JsonResponse({"ok": not found, "problems": found}, status=503 if found else 200)
+        found = problems()
+    stopping = [trouble.sentence for trouble in found if trouble.stops_work]
+    warnings = [f"{trouble.sentence} {trouble.remedy}" for trouble in found if not trouble.stops_work]
+    answer = {"ok": not stopping, "problems": stopping, "warnings": warnings}
+    return JsonResponse(answer, status=503 if stopping else 200)
 
 
 @never_cache
@@ -56,6 +60,7 @@ NEEDS = {
     "workers": ("database", "redis"),
     "sweeper": ("database",),
     "engine": ("database", "sweeper"),
+    "cage": ("database", "sweeper", "engine"),
     "disk": ("database", "sweeper"),
 }
 """What a check cannot be made without."""

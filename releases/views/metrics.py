@@ -161,6 +161,7 @@ def _workshop(seen: Workshop | None) -> Iterator[Metric]:
     repairs.add_metric([], seen.repairs)
     yield repairs
     yield gauge("engine_up", "1 when the container engine answered the sweeper.", [({}, seen.engine_answers)])
+    yield gauge("cage_closed", "1 when the networks of builds and previews are closed.", [({}, not seen.cage_problem)])
     disks = [({"place": "+".join(place["names"])}, place) for place in seen.places]
     for what in ("free", "total"):
         yield gauge(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -15,7 +16,7 @@ from releases.models import Workshop
 from releases.sentences import sentence_of
 from releases.views.workforce import QueueRow, queues
 
-CHECKS = ("database", "redis", "workers", "sweeper", "engine", "disk")
+CHECKS = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk")
 LOW_DISK = 2_000_000_000
 """Bytes; a build needs room for its artifact, its image and the engine's own layers."""
 
@@ -125,6 +126,19 @@ class Surroundings:
                 _("Start the engine, or set DOCKER_HOST to one that runs. On most machines that is:"),
                 "systemctl start docker",
             )
+        if seen.runtime_problem:
+            yield Trouble(
+                "engine",
+                sentence_of(seen, "runtime_problem"),
+                _("Nothing can be built: install it and name it to the engine, or unset PORTAL_RUNTIME."),
+            )
+        if seen.cage_problem:
+            yield Trouble(
+                "cage",
+                _("The network of builds is not closed."),
+                " ".join(self._open_because(seen)),
+                stops_work=settings.CAGE_REQUIRED,
+            )
         for place in self.places():
             if place.is_low:
                 yield Trouble(
@@ -143,6 +157,12 @@ class Surroundings:
         found = seen.places or [{"names": ["data"], "path": "", "free": seen.disk_free, "total": seen.disk_total}]
         return [Place(tuple(one["names"]), one["path"], one["free"], one["total"]) for one in found]
 
+    @staticmethod
+    def _open_because(seen: Workshop) -> Iterator[str]:
+        yield sentence_of(seen, "cage_problem")
+        if settings.CAGE_REQUIRED:
+            yield _("Nothing is built until then.")
+
 
 def look_around() -> Surroundings:
     """Ask Redis and the database; neither being away is an error of the page, except the database."""
@@ -158,6 +178,7 @@ def mended_words(what: str, n: int) -> str:
         "previews": ngettext("%(n)d dead preview ended", "%(n)d dead previews ended", n),
         "containers": ngettext("%(n)d container removed", "%(n)d containers removed", n),
         "images": ngettext("%(n)d image removed", "%(n)d images removed", n),
+        "networks": ngettext("%(n)d network closed again", "%(n)d networks closed again", n),
         "files": ngettext("%(n)d half-written file removed", "%(n)d half-written files removed", n),
     }
     return words[what] % {"n": n} if what in words else f"{n} {what}"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.portal import RunningPortal
+from tests.e2e.portal import RunningPortal, gateway
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[RunningPortal]:
     with tempfile.TemporaryDirectory(prefix="portal-e2e-") as folder:
-        running = RunningPortal(Path(folder) / "home")
+        # The database of test_origin.py listens there; the rest of what is near stays closed.
+        running = RunningPortal(Path(folder) / "home", PORTAL_RUN_REACH=gateway("bridge"))
         try:
             running.start()
             yield running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import ipaddress
 import json
 import os
 import re
@@ -191,6 +192,12 @@ def docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
     return done.stdout
+
+
+def gateway(network: str) -> str:
+    """This machine's address on a network of the engine; not every engine writes it down, and it is the first."""
+    [subnet] = docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", network).split()
+    return str(ipaddress.ip_network(subnet)[1])
 
 
 SERVE = b"""

@@ -3,8 +3,6 @@ Flask 0.11, and fruits in a database that `MONGODB_URI` names. What answers ther
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
-from tests.e2e.portal import ROOT, RunningPortal, docker, eventually, free_port, repository
+from tests.e2e.portal import ROOT, RunningPortal, eventually, free_port, gateway, repository
 
 pytestmark = pytest.mark.engine
 
@@ -53,8 +51,7 @@ def fruits():
 @pytest.fixture
 def database() -> Iterator[str]:
     """The address of a database with three fruits, as containers of the engine reach it."""
-    [network] = json.loads(docker("network", "inspect", "bridge"))
-    host, port = str(ipaddress.ip_network(network["IPAM"]["Config"][0]["Subnet"])[1]), free_port()
+    host, port = gateway("bridge"), free_port()
     address = f"mongodb://{host}:{port}/shop"
     server = subprocess.Popen([sys.executable, "-m", "tests.e2e.old_mongodb", host, str(port)], cwd=ROOT)
     client: pymongo.MongoClient[dict[str, str]] = pymongo.MongoClient(address, serverSelectionTimeoutMS=500)

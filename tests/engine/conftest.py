@@ -135,6 +135,7 @@ def docker() -> Iterator[DockerEngine]:
     yield engine
     for container in engine.containers({}):
         engine.remove(container.name)
+    engine.remove_networks()
     for image in engine.images({}):
         engine.remove_image(image.image_id)
 

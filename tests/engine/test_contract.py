@@ -327,6 +327,27 @@ def test_create_refuses_a_name_in_use_and_a_missing_image(workshop: Workshop) ->
         workshop.engine.create(ContainerSpec("other", "no-such-image:1", {}))
 
 
+def test_network_is_made_with_the_first_container_and_goes_when_none_stands_on_it(workshop: Workshop) -> None:
+    name = workshop.container(Script(forever=True), network="build")
+    bridge = workshop.engine.network("build")
+    assert bridge.startswith("rp")
+    assert len({bridge, workshop.engine.network("run"), workshop.engine.network("")}) == 3
+    workshop.engine.start(name)
+    with pytest.raises(EngineError):
+        workshop.engine.remove_networks()
+    workshop.engine.remove(name)
+    workshop.engine.remove_networks()
+    workshop.engine.remove_networks()
+    assert workshop.engine.network("build") == bridge
+
+
+def test_runtime_that_the_engine_lacks_is_refused(workshop: Workshop) -> None:
+    assert "runc" in workshop.engine.info().runtimes
+    workshop.engine.remove(workshop.container(Script(), runtime="runc"))
+    with pytest.raises(EngineError, match="sandbox"):
+        workshop.container(Script(), runtime="sandbox")
+
+
 def test_containers_are_found_by_label(workshop: Workshop) -> None:
     name = workshop.container(Script(), labels={"portal.build": "42", "portal.attempt": "1"})
     other = workshop.container(Script(), labels={"portal.build": "43"})

@@ -115,6 +115,11 @@ def test_removed_container_takes_its_volumes_along(docker: DockerEngine) -> None
         assert mine.isdisjoint(volume["Name"] for volume in docker._client.volumes()["Volumes"] or ())
 
 
+def test_container_is_told_the_hosts_that_it_cannot_ask_for(run: Run) -> None:
+    lines, _ = run("getent hosts index.internal", hosts={"index.internal": "203.0.113.9"})
+    assert [line.split() for line in lines] == [["203.0.113.9", "index.internal"]]
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +141,7 @@ def test_very_long_line_is_cut(run: Run) -> None:
 
 
 def test_flood_keeps_its_last_line(run: Run) -> None:
-    """The engine keeps 10 MB of a log and loses its place in it; the end must be there all the same."""
+    """The engine keeps a part of a log and loses its place in it; the end must be there all the same."""
     lines, status = run("seq 1 600000; echo THE-END")
     assert lines[-1] == "THE-END"
     assert lines[-2] == "600000"

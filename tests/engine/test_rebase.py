@@ -21,6 +21,7 @@ from releases.specs import BuiltImage, ImageInfo, NeverStop, StackImages
 from releases.stacks.stack import Stack, read
 from releases.storage import Blobs
 from tests.engine.conftest import BASE
+from tests.fakes.cage import FakeCage
 from tests.pipeline import shop
 
 pytestmark = pytest.mark.engine
@@ -54,6 +55,7 @@ def bench(docker: DockerEngine, stack: Stack, tmp_path: Path) -> Iterator[Bench]
         stop=NeverStop(),
         surroundings=Surroundings(),
         locks=tmp_path / "locks",
+        cage=FakeCage(),
     )
     for prefix in (f"release-portal/{stack.name}", f"release-portal-{docker.instance}/"):
         for image in docker.tagged(prefix):

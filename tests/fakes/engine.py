@@ -28,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from releases.engine.archive import archive, describe
 from releases.engine.loading import shared
+from releases.engine.networks import interface
 from releases.errors import BuildFailed, ContainerMissing, EngineError, EngineUnavailable, LimitExceeded
 from releases.specs import (
     AssembledImage,
@@ -37,6 +38,7 @@ from releases.specs import (
     ExitStatus,
     ImageInfo,
     ImagePlan,
+    Network,
     Output,
     Stop,
     Usage,
@@ -148,6 +150,7 @@ class FakeEngine:
         """Every build that was asked for."""
         self.interpreter = b"python"
         """What the file system of every image holds."""
+        self.runtimes: tuple[str, ...] = ("runc",)
         self.assembled: list[str] = []
         """The tag of every image that was put together."""
         self.unknown: set[str] = set()
@@ -156,6 +159,7 @@ class FakeEngine:
         self._build_scripts: list[tuple[str, BuildScript]] = []
         self._containers: dict[str, FakeContainer] = {}
         self._images: dict[str, ImageInfo] = {}
+        self._networks: set[Network] = set()
         self._numbers = itertools.count(1)
 
     # ---- steering --------------------------------------------------------------------------------------------
@@ -187,7 +191,13 @@ class FakeEngine:
 
     def info(self) -> EngineInfo:
         self._answer()
-        return EngineInfo(version="0.0-fake", api_version="1.41", storage_driver="memory", root="/var/lib/fake")
+        return EngineInfo(
+            version="0.0-fake",
+            api_version="1.41",
+            storage_driver="memory",
+            root="/var/lib/fake",
+            runtimes=self.runtimes,
+        )
 
     def image(self, reference: str) -> ImageInfo | None:
         self._answer()
@@ -304,8 +314,23 @@ class FakeEngine:
 
     # ---- containers ----------------------------------------------------------------------------------------------
 
-    def create(self, spec: ContainerSpec) -> None:
+    def network(self, kind: Network) -> str:
         self._answer()
+        if kind:
+            self._networks.add(kind)
+        return interface(self.instance, kind) if kind else ""
+
+    def remove_networks(self) -> None:
+        self._answer()
+        for kind in sorted(self._networks):
+            if any(container.running and container.spec.network == kind for container in self._containers.values()):
+                raise EngineError(f"The container engine refused to remove the network {kind}: it is in use.")
+            self._networks.discard(kind)
+
+    def create(self, spec: ContainerSpec) -> None:
+        self.network(spec.network)
+        if spec.runtime and spec.runtime not in self.info().runtimes:
+            raise EngineError(f"The container engine refused to create {spec.name}: unknown runtime {spec.runtime}.")
         if spec.name in self._containers:
             raise EngineError(f"The container engine refused to create the container {spec.name}: the name is in use.")
         if self._image(spec.image) is None:

@@ -22,6 +22,7 @@ from releases.models import Application, Build, Outcome
 from releases.specs import Limits
 from releases.storage import Blobs, BuildLog, log_path
 from tests import factories
+from tests.fakes.cage import FakeCage
 from tests.fakes.engine import FakeEngine
 from tests.git.conftest import Origin
 from tests.pipeline import shop
@@ -70,6 +71,7 @@ def engine(home: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = shop.workshop()
     shop.keep_runner(Blobs(home / "blobs"))
     monkeypatch.setattr(workbench, "connect", lambda: engine)
+    monkeypatch.setattr(workbench, "make_cage", FakeCage)
     return engine
 
 

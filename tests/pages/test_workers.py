@@ -12,6 +12,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 from rq import Queue, Worker
 
 from releases.models import Build, Outcome, Pause, Workshop, priority_of
@@ -30,7 +31,7 @@ def test_healthz_is_well_when_all_are_at_work(client: Client, redis: Any) -> Non
     register("builds")
     register("desk")
     seen()
-    assert health(client) == (200, {"ok": True, "problems": []})
+    assert health(client) == (200, {"ok": True, "problems": [], "warnings": []})
     assert client.get("/healthz").headers["Cache-Control"].find("no-store") >= 0
 
 
@@ -92,6 +93,39 @@ def test_healthz_low_disk_is_no_reason_to_send_work_elsewhere(client: Client, re
     register("desk")
     seen(disk_free=1_000_000)
     assert health(client)[0] == 200
+
+
+@pytest.mark.django_db
+def test_healthz_warns_of_an_open_network_and_is_ill_where_it_must_be_closed(
+    client: Client, redis: Any, settings: Settings
+) -> None:
+    register("builds")
+    register("desk")
+    seen(cage_problem="Only root can close it.")
+    status, answer = health(client)
+    assert (status, answer["warnings"]) == (200, ["The network of builds is not closed. Only root can close it."])
+    settings.CAGE_REQUIRED = True
+    status, answer = health(client)
+    assert (status, answer["problems"]) == (503, ["The network of builds is not closed."])
+
+
+@pytest.mark.django_db
+def test_healthz_is_ill_without_the_runtime_that_is_asked_for(client: Client, redis: Any) -> None:
+    register("builds")
+    register("desk")
+    seen(runtime_problem="The container engine has no runtime runsc.")
+    assert health(client) == (
+        503,
+        {"ok": False, "problems": ["The container engine has no runtime runsc."], "warnings": []},
+    )
+
+
+def test_workers_says_why_the_network_of_builds_is_open(viewer: Client, redis: Any) -> None:
+    register("builds")
+    register("desk")
+    seen(cage_problem="Only root can close it.")
+    page = see(viewer, "/workers/")
+    assert "The network of builds is not closed. Only root can close it." in page
 
 
 def test_workers_all_well(viewer: Client, redis: Any) -> None:
@@ -409,7 +443,7 @@ def test_readyz_check_by_check(client: Client, redis: Any) -> None:
     register("desk")
     seen()
     fine = {"ok": True}
-    names = ("database", "redis", "workers", "sweeper", "engine", "disk")
+    names = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk")
     assert ready(client) == (200, {"ok": True, "paused": False, "checks": dict.fromkeys(names, fine)})
     assert "no-store" in client.get("/readyz").headers["Cache-Control"]
 
@@ -441,6 +475,7 @@ def test_readyz_says_unknown_where_what_would_know_is_away(client: Client, monke
         "workers": None,
         "sweeper": False,
         "engine": None,
+        "cage": None,
         "disk": None,
     }
 
@@ -457,6 +492,7 @@ def test_readyz_and_livez_without_a_database(client: Client, redis: Any, monkeyp
         "workers",
         "sweeper",
         "engine",
+        "cage",
         "disk",
     }
     assert client.get("/livez").json() == {"ok": True}

@@ -13,6 +13,7 @@ from releases.git import Git
 from releases.pipeline.bench import Bench, Surroundings
 from releases.specs import NeverStop
 from releases.storage import Blobs
+from tests.fakes.cage import FakeCage
 from tests.fakes.engine import FakeEngine
 from tests.git.conftest import Origin
 from tests.pipeline import shop
@@ -56,6 +57,7 @@ def bench(tmp_path: Path, engine: FakeEngine, said: list[str]) -> Bench:
         stop=NeverStop(),
         surroundings=Surroundings(),
         locks=tmp_path / "locks",
+        cage=FakeCage(),
     )
 
 

@@ -13,6 +13,7 @@ from releases.pipeline.bench import Bench
 from releases.pipeline.probe import ProbeFailed, probe
 from releases.specs import BuildSpec, BuiltImage, ProbeResult
 from releases.stacks import stack as stacks
+from tests.fakes.cage import FakeCage
 from tests.fakes.engine import Answer, FakeContainer, FakeEngine, Script
 from tests.pipeline import shop
 
@@ -50,6 +51,12 @@ def test_probe_keeps_the_answer_and_removes_the_container(bench: Bench, engine: 
 def test_probe_takes_below_400_for_a_good_answer(status: int, good: bool, bench: Bench, engine: FakeEngine) -> None:
     result = ask(bench, engine, serving(status, b""))
     assert (result.status, result.answered) == (status, good)
+
+
+def test_probe_runs_in_a_network_that_only_answers(bench: Bench, engine: FakeEngine) -> None:
+    ask(bench, engine, serving(200))
+    assert bench.cage == FakeCage(closed=["run"])
+    assert [asked.network for asked in engine.runs] == ["run"]
 
 
 def test_probe_that_is_required_fails_with_what_was_answered(bench: Bench, engine: FakeEngine) -> None:

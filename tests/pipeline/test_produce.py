@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from releases.errors import BuildCancelled, BuildFailed, BuildOutOfMemory, EngineUnavailable, LimitExceeded
+from releases.errors import BuildCancelled, BuildFailed, BuildOutOfMemory, EngineError, EngineUnavailable, LimitExceeded
 from releases.pipeline.bench import Bench, Surroundings
 from releases.pipeline.checkout import check_out
 from releases.pipeline.prepare import known
 from releases.pipeline.produce import Produced, produce
 from releases.specs import BuildSpec, Layout, Limits, Part, Usage
 from releases.stacks import stack as stacks
+from tests.fakes.cage import FakeCage
 from tests.fakes.engine import FakeContainer, FakeEngine, Script
 from tests.git.conftest import Origin
 from tests.pipeline import shop
@@ -129,6 +131,54 @@ def test_produce_gives_the_builder_as_little_as_it_needs(bench: Bench, engine: F
         "DIRECTORY": "app",
         "HOME": "/tmp",  # noqa: S108 - the builder's own
     }
+
+
+def test_produce_runs_in_a_closed_network(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    make(bench, shop.spec(origin))
+    assert bench.cage == FakeCage(closed=["build"])
+    assert [asked.network for asked in engine.runs] == ["build"]
+
+
+def test_produce_warns_where_the_network_is_open(
+    bench: Bench, engine: FakeEngine, origin: Origin, said: list[str]
+) -> None:
+    make(replace(bench, cage=FakeCage("Only root can close it.")), shop.spec(origin))
+    assert "Warning: Only root can close it." in said
+
+
+def test_produce_is_refused_where_the_network_must_be_closed_and_is_not(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    with pytest.raises(EngineError, match=r"Only root can close it\. Until then nothing is built"):
+        make(replace(bench, cage=FakeCage("Only root can close it.", required=True)), shop.spec(origin))
+    assert engine.runs == []
+
+
+def test_produce_asks_a_container_whether_it_runs_in_gvisor(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
+    engine.runtimes = ("runc", "runsc")
+    engine.on_run("release-portal.role=kernel", Script(lines=["[   0.000000] Starting gVisor..."]))
+    make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
+    kernel, builder = engine.runs
+    assert (kernel.runtime, kernel.entrypoint, kernel.image) == ("runsc", ("dmesg",), builder.image)
+    assert (builder.runtime, builder.hosts) == ("runsc", {"index.example.org": "203.0.113.9"})
+    assert engine.containers({}) == []
+
+
+def test_produce_builds_nothing_in_a_runtime_that_is_not_what_it_says(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    engine.runtimes = ("runc", "runsc")
+    engine.on_run("release-portal.role=kernel", Script(lines=["[   0.000000] Linux version 6.12.0"]))
+    with pytest.raises(EngineError, match="runsc was asked for, but the kernel that a container sees is not gVisor's"):
+        make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
+    assert len(engine.runs) == 1
+
+
+def test_produce_in_a_runtime_that_the_engine_lacks_is_refused(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    with pytest.raises(EngineError, match="runsc"):
+        make(replace(bench, cage=FakeCage(runtime="runsc")), shop.spec(origin))
 
 
 def test_produce_hands_on_layout_index_proxy_and_certificates(
@@ -255,6 +305,25 @@ def test_produce_refuses_a_result_that_makes_no_sense(
     result: object, words: str, bench: Bench, engine: FakeEngine, origin: Origin
 ) -> None:
     assert words in str(failure(bench, engine, origin, Script(files=shop.left_behind(result=result))))
+
+
+def test_produce_tells_the_builder_how_much_of_its_output_is_kept(
+    around: Callable[[Surroundings], Bench], engine: FakeEngine, origin: Origin
+) -> None:
+    make(around(Surroundings(log_bytes=20_000_000)), shop.spec(origin))
+    assert engine.runs[0].environment["LOG_BYTES"] == "15000000"
+
+
+def test_produce_keeps_no_more_than_the_archive_may_hold_however_many_parts_there_are(
+    bench: Bench, engine: FakeEngine, origin: Origin
+) -> None:
+    noise = {f"part-{number}.tar.gz": shop.part({f"app/env/{number}": os.urandom(40_000)}) for number in range(5)}
+    bare = {"environment.tar.gz": shop.part({shop.PYTHON: b""})}
+    parts = [{"file": name, "name": name.split(".")[0]} for name in (*bare, *noise)]
+    left = shop.left_behind({**bare, **noise}, {"packages": [], "parts": parts})
+    engine.on_run(shop.BUILDER, Script(files=left))
+    with pytest.raises(LimitExceeded):
+        make(bench, shop.spec(origin, limits=Limits(artifact_bytes=100_000)), installers=["pip"])
 
 
 def test_produce_believes_no_hostile_result(bench: Bench, engine: FakeEngine, origin: Origin) -> None:

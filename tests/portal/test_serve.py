@@ -100,7 +100,8 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
 def test_serve_from_nothing_to_a_clean_end(portal: Portal, tmp_path: Path) -> None:
     process = portal.start()
     status, body = portal.get("/healthz")
-    assert (status, json.loads(body)) == (200, {"ok": True, "problems": []})
+    answer = json.loads(body)
+    assert (status, answer["ok"], answer["problems"]) == (200, True, [])
     assert f"The portal is ready: http://127.0.0.1:{portal.port} " in portal.said()
     assert portal.said().count("(shown only now)") == 2
     assert b"<form" in portal.get("/accounts/login/")[1]

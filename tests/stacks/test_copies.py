@@ -16,7 +16,7 @@ def test_there_are_other_builders() -> None:
     assert OTHERS
 
 
-@pytest.mark.parametrize("name", ["build.sh", "environment.py"])
+@pytest.mark.parametrize("name", ["build.sh", "environment.py", "limit_output.py"])
 @pytest.mark.parametrize("folder", OTHERS, ids=lambda folder: folder.parent.name)
 def test_builders_hold_the_same_file(folder: Path, name: str) -> None:
     copy = f"cp {(FIRST / name).relative_to(settings.BASE_DIR)} {folder.relative_to(settings.BASE_DIR)}/"

@@ -1,0 +1,241 @@
+"""The closed networks, seen from inside: real containers, real rules, and somebody who listens where none may come."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from releases.engine import Cage, DockerEngine, Firewall
+from releases.specs import ContainerSpec, Network, NeverStop
+from tests.engine.conftest import BASE
+from tests.engine.test_contract import get
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("iptables"),
+        reason="only root with iptables can close a network: run as root, apt-get install iptables",
+    ),
+]
+
+ASK = """
+for target in {targets}; do
+  if timeout 5 bash -c "</dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target shut"; fi
+done
+"""
+
+
+@dataclass
+class Listener:
+    """A service of this machine on all its addresses; counts who came."""
+
+    port: int
+    came: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def service() -> Iterator[Listener]:
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - that is what is tried
+        listener = Listener(server.getsockname()[1])
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, (address, _) = server.accept()
+                    listener.came.append(address)
+                    connection.close()
+
+        threading.Thread(target=take, daemon=True).start()
+        yield listener
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def cage(docker: DockerEngine) -> Iterator[Callable[..., Cage]]:
+    """A cage on the real engine; its rules go afterwards."""
+
+    def made(**reach: tuple[str, ...]) -> Cage:
+        return Cage(docker, Firewall(docker.instance), reach)  # type: ignore[arg-type]  # the names are of networks
+
+    yield made
+    for container in docker.containers({}):
+        docker.remove(container.name)
+    made().open()
+
+
+@pytest.fixture
+def ask(docker: DockerEngine) -> Callable[..., dict[str, str]]:
+    """What a container on a network finds open."""
+
+    def asked(kind: Network, *targets: str) -> dict[str, str]:
+        name = f"asks-{secrets.token_hex(4)}"
+        command = ("bash", "-c", ASK.format(targets=" ".join(targets)))
+        docker.create(ContainerSpec(name, BASE, {}, network=kind, command=command))
+        docker.start(name)
+        lines: list[str] = []
+        docker.follow(name, output=lines.append, stop=NeverStop())
+        docker.remove(name)
+        return dict(line.split() for line in lines)
+
+    return asked
+
+
+def addresses() -> list[str]:
+    """This machine's, but for its loopback."""
+    shown = subprocess.run(["ip", "-4", "-o", "address"], capture_output=True, text=True, check=True).stdout
+    return [words[3].split("/")[0] for line in shown.splitlines() if (words := line.split())[1] != "lo"]
+
+
+def serving(each: str) -> tuple[str, ...]:
+    """A server as a command: Perl, because the base image holds it and no Python."""
+    perl = f"my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5); while (my $c = $s->accept) {{ {each} }}"
+    return "perl", "-MIO::Socket::INET", "-e", perl
+
+
+def gateway(docker: DockerEngine, kind: Network) -> str:
+    with docker._asked("show a network"):
+        found = docker._client.inspect_network(docker._own(kind))
+    return str(found["IPAM"]["Config"][0]["Gateway"])
+
+
+def test_nobody_comes_from_a_closed_network(
+    docker: DockerEngine, cage: Callable[..., Cage], ask: Callable[..., dict[str, str]], service: Listener
+) -> None:
+    closed = cage()
+    assert closed.keep().trouble == ""
+    targets = [f"{address}/{service.port}" for address in addresses()]
+    assert f"{gateway(docker, 'build')}/{service.port}" in targets
+    for kind in ("build", "run"):
+        assert set(ask(kind, *targets, "169.254.169.254/80").values()) == {"shut"}
+    assert service.came == []
+
+    closed.firewall.remove()  # the control: without the rules they come
+    assert set(ask("build", *targets).values()) == {"open"}
+    assert len(service.came) == len(targets)
+
+
+def test_another_container_is_reached_neither_beside_nor_by_its_published_port(
+    docker: DockerEngine, cage: Callable[..., Cage], ask: Callable[..., dict[str, str]]
+) -> None:
+    closed = cage()
+    closed.keep()
+    listens = serving("close $c")
+    docker.create(ContainerSpec("beside", BASE, {}, network="build", command=listens))
+    docker.start("beside")
+    beside = docker._inspect("beside")["NetworkSettings"]["Networks"][docker._own("build")]["IPAddress"]
+    with docker._asked("publish"):
+        config = docker._client.create_host_config(port_bindings={8080: ("0.0.0.0", None)})  # noqa: S104 - that is tried
+        docker._client.create_container(
+            BASE, list(listens), name=docker._own("public"), ports=[8080], host_config=config, labels=docker._labels({})
+        )
+    docker.start("public")
+    port = docker._inspect("public")["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"]
+    inside = docker._inspect("public")["NetworkSettings"]["IPAddress"]
+    targets = [f"{beside}/8080", f"{inside}/8080", *(f"{address}/{port}" for address in addresses())]
+    assert set(ask("build", *targets).values()) == {"shut"}
+
+
+def test_opening_opens_its_port_and_no_other(
+    docker: DockerEngine, cage: Callable[..., Cage], ask: Callable[..., dict[str, str]], service: Listener
+) -> None:
+    docker.network("build")
+    near = gateway(docker, "build")
+    opened = (f"{near}:{service.port}",)
+    cage(build=opened, run=opened).keep()
+    other = next(address for address in addresses() if address != near)
+    for kind in ("build", "run"):
+        assert ask(kind, f"{near}/{service.port}", f"{near}/22", f"{other}/{service.port}") == {
+            f"{near}/{service.port}": "open",
+            f"{near}/22": "shut",
+            f"{other}/{service.port}": "shut",
+        }
+
+
+def test_network_has_no_ipv6(docker: DockerEngine, cage: Callable[..., Cage]) -> None:
+    cage().keep()
+    docker.create(ContainerSpec("six", BASE, {}, network="build", command=("cat", "/proc/net/if_inet6")))
+    docker.start("six")
+    lines: list[str] = []
+    docker.follow("six", output=lines.append, stop=NeverStop())
+    assert [line for line in lines if not line.endswith("lo")] == []
+
+
+def test_what_runs_answers_the_portal(docker: DockerEngine, cage: Callable[..., Cage]) -> None:
+    cage().keep()
+    answer = r'while (<$c>) { last if /^\r?$/ } print $c "HTTP/1.0 200 x\r\n\r\nhello"'
+    docker.create(ContainerSpec("answers", BASE, {}, network="run", publish=8080, command=serving(answer)))
+    docker.start("answers")
+    assert get(docker.address("answers", 8080)) == (200, "hello")
+
+
+# ---- the rules themselves ------------------------------------------------------------------------------------
+
+
+def iptables(*arguments: str) -> str:
+    done = subprocess.run(["iptables", "-w", "20", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_second_closing_finds_all_as_it_should_be(cage: Callable[..., Cage]) -> None:
+    assert cage().keep().mended == 2
+    assert cage().keep().mended == 0
+
+
+@pytest.mark.parametrize("harm", ["chain", "one rule", "input", "passage", "something before it"])
+def test_rule_that_vanished_comes_back(cage: Callable[..., Cage], docker: DockerEngine, harm: str) -> None:
+    cage().keep()
+    chain = cage().firewall.chain("build")
+    whole = iptables("-S", chain)
+    jump = ("-i", docker.network("build"), "-j", chain)
+    if harm == "chain":
+        iptables("-F", chain)
+    elif harm == "one rule":
+        iptables("-D", chain, "2")
+    elif harm == "something before it":
+        iptables("-I", "INPUT", "-i", docker.network("build"), "-j", "ACCEPT")
+    else:
+        iptables("-D", "INPUT" if harm == "input" else "DOCKER-USER", *jump)
+    try:
+        assert cage().keep().mended >= 1
+        assert iptables("-S", chain) == whole
+        assert cage().keep().mended == 0
+        for start in ("INPUT", "DOCKER-USER"):
+            assert iptables("-S", start).count(" ".join(jump)) == 1
+    finally:
+        if harm == "something before it":
+            iptables("-D", "INPUT", "-i", docker.network("build"), "-j", "ACCEPT")
+
+
+def test_portals_leave_each_others_rules_alone(cage: Callable[..., Cage], docker: DockerEngine) -> None:
+    cage().keep()
+    mine = iptables("-S", cage().firewall.chain("build"))
+    other = DockerEngine(docker.host, instance=secrets.token_hex(4))
+    stranger = Cage(other, Firewall(other.instance), {})
+    try:
+        assert stranger.keep().mended == 2
+        assert cage().keep().mended == 0
+        assert stranger.keep().mended == 0
+    finally:
+        stranger.open()
+    assert iptables("-S", cage().firewall.chain("build")) == mine
+    assert cage().keep().mended == 0
+    assert other.instance not in iptables("-S")
+
+
+def test_end_leaves_no_rule_and_no_network(cage: Callable[..., Cage], docker: DockerEngine) -> None:
+    cage().keep()
+    assert docker.instance in iptables("-S")
+    cage().open()
+    cage().open()
+    assert docker.instance not in iptables("-S")
+    with docker._asked("list networks"):
+        assert [one for one in docker._client.networks() if docker.instance in one["Name"]] == []

@@ -1,0 +1,66 @@
+"""Of a flood the beginning and the end are handed on; everything else goes through as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+PROGRAM = Path(settings.BASE_DIR) / "releases/stacks" / settings.DEFAULT_STACK / "builder/limit_output.py"
+
+
+def run(script: str, room: str | None) -> subprocess.CompletedProcess[bytes]:
+    environment = {"PATH": "/usr/bin:/bin"} | ({} if room is None else {"LOG_BYTES": room})
+    command = [sys.executable, "-I", str(PROGRAM), "sh", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("room", [None, "", "nonsense", "1000000"])
+def test_little_is_handed_on_as_it_is(room: str | None) -> None:
+    done = run("printf 'one\\ntwo'; exit 7", room)
+    assert (done.returncode, done.stdout) == (7, b"one\ntwo")
+
+
+def test_both_kinds_of_output_keep_their_order() -> None:
+    assert run("echo 1; echo 2 >&2; echo 3", "1000").stdout == b"1\n2\n3\n"
+
+
+def test_flood_keeps_its_beginning_and_its_end_and_says_what_was_cut() -> None:
+    done = run("seq 1 3000000; echo THE-END", "2000000")
+    lines = done.stdout.decode().splitlines()
+    (cut,) = (number for number, line in enumerate(lines) if "bytes of output were cut here" in line)
+    assert lines[:2] == ["1", "2"]
+    assert lines[-2:] == ["3000000", "THE-END"]
+    rest = [int(line) for line in lines[cut + 1 : -1]]
+    assert rest == list(range(rest[0], 3000001))
+    assert len(done.stdout) < 2_600_000
+    whole = sum(len(f"{number}\n") for number in range(1, 3000001)) + len("THE-END\n")
+    told = int(lines[cut].split()[1].replace(",", ""))
+    assert len(done.stdout) + told - len(f"\n{lines[cut]}\n") == whole
+
+
+def test_flood_without_line_ends_is_cut_too() -> None:
+    done = run("head -c 5000000 /dev/zero | tr '\\0' x", "1000000")
+    assert len(done.stdout) < 1_600_000
+    assert b"bytes of output were cut here" in done.stdout
+
+
+def test_signal_becomes_its_exit_code() -> None:
+    assert run("kill -9 $$", "1000").returncode == 137
+
+
+def test_what_is_left_running_holds_up_nothing() -> None:
+    done = run("sleep 30 & echo done", "1000")
+    assert done.stdout == b"done\n"
+
+
+def test_what_is_left_printing_holds_up_nothing() -> None:
+    done = run("(timeout 20 yes &); echo done", "1000")
+    assert done.returncode == 0
+
+
+def test_command_does_not_see_the_variable() -> None:
+    assert run('echo "${LOG_BYTES-none}"', "1000").stdout == b"none\n"
