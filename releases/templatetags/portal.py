@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import template
@@ -56,6 +57,7 @@ def told(row: Any, name: str) -> str:
 
 
 @register.simple_tag
+@cache  # a table asks for the same few some hundred times
 def icon(name: str, extra: str = "") -> SafeString:
     """A picture of `_icons.html`; decoration only, so a word must stand beside it."""
     return format_html('<svg class="{}" aria-hidden="true"><use href="#i-{}"/></svg>', f"i {extra}".strip(), name)
