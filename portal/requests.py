@@ -1,4 +1,5 @@
-"""Each request has a name: it stands on its answer, on its lines of the log, and on the page of a failure."""
+"""Each request has a name: it stands on its answer, on its lines of the log, and on the page of a failure, which shows
+nothing that is secret."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.views.debug import SafeExceptionReporterFilter
 
 from releases.context import about
 
@@ -29,3 +31,10 @@ def named(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         return response
 
     return answer
+
+
+class Reticent(SafeExceptionReporterFilter):
+    """Hides what views and functions mark as sensitive on Django's own page of a failure, too (`PORTAL_DEBUG=1`)."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002 (Django's own)
+        return True

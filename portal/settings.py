@@ -89,6 +89,7 @@ MIRRORS_DIR = PORTAL_HOME / "mirrors"
 TEMP_DIR = PORTAL_HOME / "tmp"
 AUDIT_KEY = place("PORTAL_AUDIT_KEY", PORTAL_HOME / "audit_key")
 AUDIT_CHECKPOINTS = place("PORTAL_AUDIT_CHECKPOINTS", PORTAL_HOME / "audit-checkpoints.jsonl")
+SECRETS_KEY = place("PORTAL_SECRETS_KEY", PORTAL_HOME / "secrets_key")
 LOCAL_REPOSITORIES = place("PORTAL_LOCAL_REPOSITORIES", PORTAL_HOME / "demo")
 # The address of a unix socket holds 107 bytes: a data folder with a long name has its sockets elsewhere.
 # Not tempfile.gettempdir(): a second terminal with another TMPDIR must find the same sockets.
@@ -283,6 +284,7 @@ SECURE_HSTS_SECONDS = int(number("PORTAL_HSTS_SECONDS", 31_536_000, least=0)) if
 # The portal is one host: whether the domain's other hosts have TLS is not its to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+DEFAULT_EXCEPTION_REPORTER_FILTER = "portal.requests.Reticent"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
