@@ -16,6 +16,7 @@ from django.db.models import Field
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
 
 from releases import access, actions
 from releases.errors import InvalidInput, StackError, StorageError
@@ -213,6 +214,7 @@ class TokenForm(forms.Form):
             field.widget.attrs |= {"class": "form-control", "aria-describedby": f"about-{name}"}
             field.widget.attrs |= {"spellcheck": "false", "autocapitalize": "off"}
 
+    @sensitive_variables("given")
     def ask(self, application: Application, *, by: Actor) -> bool:
         """False when it was refused, and the reason stands beside its field."""
         given = self.cleaned_data

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='Credential',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('key', 'deploy key'), ('token', 'access token')], max_length=5, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('key', 'deploy key'), ('token', 'access token')], max_length=10, verbose_name='kind')),
                 ('sealed', models.TextField(editable=False, help_text="Encrypted with the portal's key, which is not in the database.", verbose_name='sealed')),
                 ('public_key', models.TextField(blank=True, help_text='Of a deploy key, as OpenSSH writes it.', verbose_name='public key')),
                 ('account', models.CharField(blank=True, help_text='Of an access token.', max_length=100, verbose_name='user name')),

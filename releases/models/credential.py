@@ -24,7 +24,7 @@ class Credential(models.Model):
     application = models.ForeignKey(
         Application, models.PROTECT, related_name="credentials", verbose_name=_("application")
     )
-    kind = models.CharField(_("kind"), max_length=5, choices=CredentialKind.choices)
+    kind = models.CharField(_("kind"), max_length=10, choices=CredentialKind.choices)
     sealed = models.TextField(
         _("sealed"), editable=False, help_text=_("Encrypted with the portal's key, which is not in the database.")
     )

@@ -182,3 +182,4 @@ class PrivateSsh:
         await process.redirect(stdin=git.stdin, stdout=git.stdout, stderr=git.stderr)
         await process.stdout.drain()
         process.exit(await self._loop.run_in_executor(None, git.wait))
+        await process.wait_closed()
