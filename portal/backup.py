@@ -28,8 +28,9 @@ from releases.storage import Blobs
 
 FORMAT = 1
 DUMP, LIST = "database.dump", "backup.json"
-KEYS = ("instance", "secret_key", "audit_key", "audit-checkpoints.jsonl")
-"""Small files of the data folder without which a restored portal would be another one."""
+KEYS = ("instance", "secret_key", "audit_key", "audit-checkpoints.jsonl", "secrets_key", "known_hosts")
+"""Small files of the data folder without which a restored portal would be another one. A key of the secrets that lies
+elsewhere stays there: such a backup opens none of them."""
 CHUNK = 1024 * 1024
 
 

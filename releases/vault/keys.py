@@ -16,7 +16,12 @@ from releases.errors import StorageError, say
 def box(path: Path) -> MultiFernet:
     """Seals with the newest key and opens with each. Raises `StorageError`; the file is read each time, because another
     process may have changed it."""
-    return MultiFernet([Fernet(key) for key in read(path)])
+    return box_of(read(path))
+
+
+def box_of(keys: Iterable[str]) -> MultiFernet:
+    """The newest first."""
+    return MultiFernet([Fernet(key) for key in keys])
 
 
 def read(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from cryptography.fernet import InvalidToken
+from cryptography.fernet import InvalidToken, MultiFernet
 from django.views.decorators.debug import sensitive_variables
 
 from releases.errors import StorageError, say
@@ -27,9 +27,13 @@ def opened(path: Path, kept: str, about: Mapping[str, str]) -> str:
 
 
 @sensitive_variables()
-def resealed(path: Path, kept: str) -> str:
-    """The same secret, sealed with the newest key. Raises `StorageError`."""
+def resealed(box: MultiFernet, kept: str) -> str:
+    """The same secret, sealed with the newest key of the box. Raises `StorageError`."""
     try:
-        return keys.box(path).rotate(kept.encode()).decode()
+        return box.rotate(kept.encode()).decode()
     except InvalidToken as error:
-        raise StorageError(say("It was sealed with another key than is in %(path)s.", path=str(path))) from error
+        raise StorageError(
+            say(
+                "Something is sealed with a key that is lost: “./run manage secrets check” names it; set it anew first."
+            )
+        ) from error

@@ -22,6 +22,8 @@ def backup(portal: RunningPortal, tmp_path_factory: pytest.TempPathFactory) -> P
     """Of the portal that runs, after a release."""
     folder = tmp_path_factory.mktemp("backup") / "tonight"
     assert portal.release("fruit-shop", "v1.1.0")[0] == 0
+    make = "from releases.access import *; make_deploy_key(Application.objects.get(name='fruit-shop'), by=None)"
+    assert portal.manage("shell", "--no-imports", "-c", make).returncode == 0
     done = portal.manage("backup", str(folder))
     assert (done.returncode, done.stderr) == (0, ""), done
     assert done.stdout.startswith("Backed up ")
@@ -69,6 +71,7 @@ def test_every_release_of_the_restored_portal_downloads_and_verifies(
         log, there = visitor.get(f"{page}/log.txt").text, portal.page().get(f"{page}/log.txt").text
         assert log == there
     assert empty.instance == portal.instance
+    assert empty.manage("secrets", "check").stdout.strip() == "All can be opened: 1."
     refused = restore(RunningPortal(empty.home), backup)
     assert refused.returncode == 2
     assert "A portal already runs with the data folder" in refused.stderr

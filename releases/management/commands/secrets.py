@@ -49,11 +49,11 @@ class Command(PlainCommand):
         keys.make(path)
         with transaction.atomic():
             access.take_turns()
-            newest = keys.new()
-            keys.write(path, [newest, *keys.read(path)])
-            rows = list(Credential.objects.select_for_update())
+            newest, rows = keys.new(), list(Credential.objects.select_for_update())
+            both = [newest, *keys.read(path)]
             for row in rows:
-                row.sealed = resealed(path, row.sealed)
+                row.sealed = resealed(keys.box_of(both), row.sealed)
+            keys.write(path, both)
             Credential.objects.bulk_update(rows, ["sealed"])
         keys.write(path, [newest])
         self.stdout.write(f"Sealed anew: {len(rows)}. The key in {path} is a new one; backups hold the old one.")
