@@ -87,7 +87,7 @@ class Surroundings:
         if protocol in ("https", "http"):
             environment |= {name: value for name, value in self.proxy.items() if value}
             environment |= {"GIT_SSL_CAINFO": self.ca_bundle} if self.ca_bundle else {}
-        if protocol == "ssh" and key is None and (agent := os.environ.get("SSH_AUTH_SOCK")):
+        if protocol == "ssh" and (agent := os.environ.get("SSH_AUTH_SOCK")):
             environment["SSH_AUTH_SOCK"] = agent
         return environment
 

@@ -42,6 +42,25 @@ def ssh() -> Iterator[PrivateSsh]:
 
 
 @pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The account's own key, in an agent: its public half."""
+    private, public = new_pair("workers@machine")
+    file, socket = tmp_path / "id", tmp_path / "agent"
+    file.write_text(private)
+    file.chmod(0o600)
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not socket.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    subprocess.run(["ssh-add", "-q", str(file)], check=True)
+    yield public
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
 def private(tmp_path: Path) -> Path:
     return tmp_path / "tmp" / "access"
 
@@ -134,14 +153,14 @@ def test_token_is_not_given_to_a_proxy_that_asks(portal: Git, tmp_path: Path) ->
 
 
 def test_deploy_key_opens_a_private_repository_and_stands_nowhere(
-    portal: Git, ssh: PrivateSsh, origin: Origin, private: Path
+    portal: Git, ssh: PrivateSsh, origin: Origin, private: Path, agent: str
 ) -> None:
     key, public = new_pair("shop@portal")
     ssh.allowed = [public]
     portal = replace(portal, access=only(Access("key", key)))
     assert len(portal.refresh("shop", ssh.url(origin.bare))) == 3
     assert set(ssh.offered) == {fingerprint(public)}, "no other key of this account was shown"
-    assert "-i " in ssh.seen[0]
+    assert "-oIdentitiesOnly=yes" in ssh.seen[0], "and it saw ssh's own line"
     assert_nowhere(key, *ssh.seen, files(portal.mirrors))
     assert list(private.iterdir()) == []
 
@@ -156,6 +175,13 @@ def test_key_that_the_host_does_not_know_is_told_as_one(portal: Git, ssh: Privat
 def test_without_a_key_the_sentence_says_what_is_needed(portal: Git, ssh: PrivateSsh, origin: Origin) -> None:
     with pytest.raises(SourceUnavailable, match=r"refuses us.*deploy key, which is made on the application's settings"):
         portal.refresh("shop", ssh.url(origin.bare))
+
+
+def test_application_without_a_key_is_read_with_what_the_account_has(
+    portal: Git, ssh: PrivateSsh, origin: Origin, agent: str
+) -> None:
+    ssh.allowed = [agent]
+    assert len(portal.refresh("shop", ssh.url(origin.bare))) == 3
 
 
 def test_host_that_has_another_key_than_before_is_refused_and_told(

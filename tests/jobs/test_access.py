@@ -116,7 +116,7 @@ def test_token_stays_with_its_host_when_the_address_changes(private_shop: Applic
     other = PrivateWeb(web.root, USER, TOKEN)
     private_shop.repository = f"{other.url}/shop.git"
     actions.change_application(private_shop, by=None)
-    assert "access token" in read(private_shop)
+    assert "a private repository needs an access token" in read(private_shop)
     assert other.asked
     assert set(other.asked) == {""}
     other.close()
