@@ -134,7 +134,7 @@ def restore(folder: Path, listed: dict[str, Any]) -> None:
     except OSError as error:
         raise SetupFailed(_unwritable(settings.PORTAL_HOME, error)) from error
     rules = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", "--clean", "--if-exists")
-    _run("pg_restore", *rules, f"--dbname={settings.DATABASE_URL}", str(folder / DUMP), database=False)
+    _run("pg_restore", *rules, f"--dbname={settings.DATABASE_OWNER_URL}", str(folder / DUMP), database=False)
 
 
 def _place(name: str) -> Path:
@@ -149,7 +149,7 @@ def _place(name: str) -> Path:
 
 def _check_empty() -> None:
     """Nothing that somebody made is overwritten: neither rows nor kept files."""
-    with psycopg.connect(settings.DATABASE_URL) as connection:
+    with psycopg.connect(settings.DATABASE_OWNER_URL) as connection:
         if connection.execute("SELECT to_regclass('releases_application')").fetchone() != (None,):
             found = connection.execute("SELECT count(*) FROM releases_application").fetchone()
             if found and found[0]:

@@ -36,5 +36,8 @@ def named(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
 class Reticent(SafeExceptionReporterFilter):
     """Hides what views and functions mark as sensitive on Django's own page of a failure, too (`PORTAL_DEBUG=1`)."""
 
+    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|_URL", re.IGNORECASE)
+    """Addresses of databases and queues hold passwords."""
+
     def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002 (Django's own)
         return True
