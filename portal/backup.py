@@ -28,8 +28,9 @@ from releases.storage import Blobs
 
 FORMAT = 1
 DUMP, LIST = "database.dump", "backup.json"
-KEYS = ("instance", "secret_key", "audit_key", "audit-checkpoints.jsonl")
-"""Small files of the data folder without which a restored portal would be another one."""
+KEYS = ("instance", "secret_key", "audit_key", "audit-checkpoints.jsonl", "secrets_key", "known_hosts")
+"""Small files of the data folder without which a restored portal would be another one. A key of the secrets that lies
+elsewhere stays there: such a backup opens none of them."""
 CHUNK = 1024 * 1024
 
 
@@ -133,7 +134,7 @@ def restore(folder: Path, listed: dict[str, Any]) -> None:
     except OSError as error:
         raise SetupFailed(_unwritable(settings.PORTAL_HOME, error)) from error
     rules = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", "--clean", "--if-exists")
-    _run("pg_restore", *rules, f"--dbname={settings.DATABASE_URL}", str(folder / DUMP), database=False)
+    _run("pg_restore", *rules, f"--dbname={settings.DATABASE_OWNER_URL}", str(folder / DUMP), database=False)
 
 
 def _place(name: str) -> Path:
@@ -148,7 +149,7 @@ def _place(name: str) -> Path:
 
 def _check_empty() -> None:
     """Nothing that somebody made is overwritten: neither rows nor kept files."""
-    with psycopg.connect(settings.DATABASE_URL) as connection:
+    with psycopg.connect(settings.DATABASE_OWNER_URL) as connection:
         if connection.execute("SELECT to_regclass('releases_application')").fetchone() != (None,):
             found = connection.execute("SELECT count(*) FROM releases_application").fetchone()
             if found and found[0]:

@@ -1,5 +1,5 @@
-"""Each request has a name, which stands on its answer, on its lines of the log and on the page of a failure; and a body
-that can be read, or it goes no further."""
+"""Each request has a name, which stands on its answer, on its lines of the log and on the page of a failure, which
+shows nothing that is secret; and a body that can be read, or it goes no further."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.views.debug import SafeExceptionReporterFilter
 
 from releases.context import about
 
@@ -62,3 +63,13 @@ class Request(WSGIRequest):
 
 class Handler(WSGIHandler):
     request_class = Request
+
+
+class Reticent(SafeExceptionReporterFilter):
+    """Hides what views and functions mark as sensitive on Django's own page of a failure, too (`PORTAL_DEBUG=1`)."""
+
+    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|_URL", re.IGNORECASE)
+    """Addresses of databases and queues hold passwords."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002 (Django's own)
+        return True

@@ -7,12 +7,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import CommandError, call_command, get_commands
 from django.db import connections
 
 from portal import words
@@ -59,7 +59,7 @@ def restore(folder: Path) -> int:
         with Supervisor(str(home), drain_seconds=0) as supervisor:
             if not settings.GIVEN_DATABASE_URL:
                 supervisor.add(postgres.private_server(home, settings.RUN_DIR))
-            postgres.await_answer(settings.DATABASE_URL, lambda: all(child.alive for child in supervisor.children))
+            _await_database(lambda: all(child.alive for child in supervisor.children))
             backup.restore(folder, listed)
             say(f"Restored {len(listed['files'])} files and the database of {listed['made_at']}; verifying.")
             # In a process of its own: the keys of the backup are this portal's from now on.
@@ -101,8 +101,16 @@ def _stores(supervisor: Supervisor, *, may_install: bool) -> None:
     if not settings.GIVEN_REDIS_URL:
         redis_server.ensure(may_install=may_install)
         supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
-    postgres.await_answer(settings.DATABASE_URL, nobody_died)
+    _await_database(nobody_died)
     redis_server.await_answer(settings.REDIS_URL, nobody_died)
+
+
+def _await_database(alive: Callable[[], bool]) -> None:
+    """Its owner makes what is missing; then the portal's own role must be let in."""
+    postgres.await_answer(settings.DATABASE_OWNER_URL, alive)
+    if not settings.GIVEN_DATABASE_URL:
+        postgres.ensure_role(settings.DATABASE_OWNER_URL, settings.DATABASES["default"]["USER"])
+    postgres.await_answer(settings.DATABASE_URL, alive)
 
 
 def _records() -> None:
@@ -110,7 +118,10 @@ def _records() -> None:
     django.setup()
     from portal.setup import people  # only now: it needs the models
 
-    call_command("migrate", interactive=False, verbosity=0)
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except CommandError as error:
+        raise SetupFailed(str(error)) from error
     call_command("collectstatic", interactive=False, verbosity=0)
     _catalogues()
     people.ensure(admin_password=settings.ADMIN_PASSWORD, manager_password=settings.MANAGER_PASSWORD)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -99,6 +100,7 @@ MIRRORS_DIR = PORTAL_HOME / "mirrors"
 TEMP_DIR = PORTAL_HOME / "tmp"
 AUDIT_KEY = place("PORTAL_AUDIT_KEY", PORTAL_HOME / "audit_key")
 AUDIT_CHECKPOINTS = place("PORTAL_AUDIT_CHECKPOINTS", PORTAL_HOME / "audit-checkpoints.jsonl")
+SECRETS_KEY = place("PORTAL_SECRETS_KEY", PORTAL_HOME / "secrets_key")
 LOCAL_REPOSITORIES = place("PORTAL_LOCAL_REPOSITORIES", PORTAL_HOME / "demo")
 # The address of a unix socket holds 107 bytes: a data folder with a long name has its sockets elsewhere.
 # Not tempfile.gettempdir(): a second terminal with another TMPDIR must find the same sockets.
@@ -126,27 +128,38 @@ if not re.fullmatch(r"[a-z0-9]{1,32}", PORTAL_INSTANCE):  # it is part of image 
 # Without addresses these are the private servers that ./run starts for this data folder.
 GIVEN_DATABASE_URL = text("DATABASE_URL")
 GIVEN_REDIS_URL = text("REDIS_URL")
-DATABASE_URL = GIVEN_DATABASE_URL or f"postgresql://postgres@/portal?host={quote(str(RUN_DIR))}/postgres"
+PRIVATE_SERVER = f"/portal?host={quote(str(RUN_DIR))}/postgres"
+DATABASE_URL = GIVEN_DATABASE_URL or f"postgresql://portal@{PRIVATE_SERVER}"
+# Whose the tables are. The portal itself is another, who may add events and not change them.
+DATABASE_OWNER_URL = (
+    text("PORTAL_DATABASE_OWNER_URL") or GIVEN_DATABASE_URL or f"postgresql://postgres@{PRIVATE_SERVER}"
+)
 REDIS_URL = GIVEN_REDIS_URL or f"unix://{quote(str(RUN_DIR))}/redis.sock"
-try:
-    database = conninfo_to_dict(DATABASE_URL)
-except psycopg.ProgrammingError as error:
-    raise ImproperlyConfigured(
-        "DATABASE_URL is not a PostgreSQL address: write it as postgresql://user:password@host:5432/name."
-    ) from error
-DATABASES = {
-    "default": {
+
+
+def database(name: str, url: str) -> dict[str, Any]:
+    """The address in the variable as Django takes it."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ImproperlyConfigured(
+            f"{name} is not a PostgreSQL address: write it as postgresql://user:password@host:5432/name."
+        ) from error
+    return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": str(database.pop("dbname", "portal")),
-        "USER": str(database.pop("user", "")),
-        "PASSWORD": str(database.pop("password", "")),
-        "HOST": str(database.pop("host", "")),
-        "PORT": str(database.pop("port", "")),
+        "NAME": str(parts.pop("dbname", "portal")),
+        "USER": str(parts.pop("user", "")),
+        "PASSWORD": str(parts.pop("password", "")),
+        "HOST": str(parts.pop("host", "")),
+        "PORT": str(parts.pop("port", "")),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, **database},
+        "OPTIONS": {"connect_timeout": 5, **parts},
     }
-}
+
+
+DATABASES = {"default": database("DATABASE_URL", DATABASE_URL)}
+DATABASE_OWNER = database("PORTAL_DATABASE_OWNER_URL", DATABASE_OWNER_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- builds ------------------------------------------------------------------------------------------
@@ -299,6 +312,7 @@ SECURE_HSTS_SECONDS = int(number("PORTAL_HSTS_SECONDS", 31_536_000, least=0)) if
 # The portal is one host: whether the domain's other hosts have TLS is not its to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+DEFAULT_EXCEPTION_REPORTER_FILTER = "portal.requests.Reticent"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

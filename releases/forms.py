@@ -16,9 +16,10 @@ from django.db.models import Field
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
 
-from releases import actions
-from releases.errors import InvalidInput, StackError
+from releases import access, actions
+from releases.errors import InvalidInput, StackError, StorageError
 from releases.models import Actor, Application
 from releases.sentences import told
 from releases.specs.variables import check_environment
@@ -190,6 +191,39 @@ class ApplicationForm(BudgetForm):
         if isinstance(value, str) and not isinstance(usual, str):
             value = value.strip() or usual
         return name in self.errors or (value or None) != (usual or None)
+
+
+class TokenForm(forms.Form):
+    """An access token is only ever written: neither the page nor a refused form repeats it."""
+
+    account = forms.CharField(
+        label=gettext_lazy("User name"),
+        max_length=access.LONGEST_ACCOUNT,
+        help_text=gettext_lazy("Many hosts take any name beside a token; a deploy token of a project has its own."),
+    )
+    token = forms.CharField(
+        label=gettext_lazy("Access token"),
+        max_length=access.LONGEST_TOKEN,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=gettext_lazy("One that may read this repository and nothing else."),
+    )
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, account: str = "") -> None:
+        super().__init__(data, initial={"account": account or "git"}, label_suffix="")
+        for name, field in self.fields.items():
+            field.widget.attrs |= {"class": "form-control", "aria-describedby": f"about-{name}"}
+            field.widget.attrs |= {"spellcheck": "false", "autocapitalize": "off"}
+
+    @sensitive_variables("given")
+    def ask(self, application: Application, *, by: Actor) -> bool:
+        """False when it was refused, and the reason stands beside its field."""
+        given = self.cleaned_data
+        try:
+            access.set_token(application, given["account"], given["token"], by=by)
+        except (InvalidInput, StorageError) as error:
+            self.add_error(getattr(error, "field", None), told(error.message))
+            return False
+        return True
 
 
 def stack_choices(current: str = "") -> list[tuple[str, str]]:

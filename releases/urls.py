@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from releases.views import (
+    access,
     application,
     artifact,
     audit,
@@ -50,6 +51,10 @@ urlpatterns: list[URLPattern] = [
     path("applications/new/", application.register, name="application-register"),
     path(ONE, application.show, name="application"),
     path(f"{ONE}settings/", application.edit, name="application-edit"),
+    path(f"{ONE}access/", access.show, name="application-access"),
+    path(f"{ONE}access/key/", access.make_key, name="access-key"),
+    path(f"{ONE}access/token/", access.set_token, name="access-token"),
+    path(f"{ONE}access/<str:kind>/remove/", access.remove, name="access-remove"),
     path(f"{ONE}settings/rule/", application.rule, name="application-rule"),
     path(f"{ONE}moves/<int:pk>/seen/", application.acknowledge, name="move-seen"),
     path(f"{ONE}refresh/", application.refresh, name="application-refresh"),

@@ -78,6 +78,13 @@ def await_answer(url: str, alive: Callable[[], bool], *, patience: float = PATIE
         time.sleep(0.1)
 
 
+def ensure_role(owner_url: str, name: str) -> None:
+    """The role that the portal works as, in the private server. What it may is said with the tables."""
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+
+
 def _create_database(url: str) -> None:
     name = str(conninfo_to_dict(url).get("dbname", ""))
     try:

@@ -6,7 +6,15 @@ An application is changed through the same actions as on the pages, so that the 
 from releases.admin.application import ApplicationAdmin, MoveAdmin, RefAdmin
 from releases.admin.build import ArtifactAdmin, BuildAdmin, EnvironmentAdmin, ImageAdmin, PackageAdmin, StepAdmin
 from releases.admin.people import AccountAdmin, RightsAdmin
-from releases.admin.record import ComparisonAdmin, EventAdmin, LinkAdmin, PreparationAdmin, PreviewAdmin, WorkshopAdmin
+from releases.admin.record import (
+    ComparisonAdmin,
+    CredentialAdmin,
+    EventAdmin,
+    LinkAdmin,
+    PreparationAdmin,
+    PreviewAdmin,
+    WorkshopAdmin,
+)
 
 __all__ = [
     "AccountAdmin",
@@ -14,6 +22,7 @@ __all__ = [
     "ArtifactAdmin",
     "BuildAdmin",
     "ComparisonAdmin",
+    "CredentialAdmin",
     "EnvironmentAdmin",
     "EventAdmin",
     "ImageAdmin",

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from releases.admin.columns import computed, link, megabytes, names_of_environment, said, short
 from releases.admin.rules import History
-from releases.models import Comparison, Event, Link, Pause, Preparation, Preview, Tally, Workshop
+from releases.models import Comparison, Credential, Event, Link, Pause, Preparation, Preview, Tally, Workshop
 
 
 @admin.register(Preview)
@@ -61,6 +61,24 @@ class ComparisonAdmin(History):
     list_filter = ("application",)
     list_select_related = ("application",)
     search_fields = ("low__startswith", "high__startswith", "application__name", "error")
+
+
+@admin.register(Credential)
+class CredentialAdmin(History):
+    list_display = (
+        "__str__",
+        link("application", gettext_lazy("application")),
+        "kind",
+        "fingerprint",
+        "account",
+        "place",
+        "set_by",
+        "set_at",
+    )
+    list_filter = ("kind", "application")
+    list_select_related = ("application", "set_by")
+    search_fields = ("application__name", "account", "place")
+    exclude = ("sealed",)
 
 
 @admin.register(Event)

@@ -6,8 +6,9 @@ application and reads from it. `make_repository` writes a small repository from 
 
 from __future__ import annotations
 
-from releases.git.address import check_ref, check_repository
+from releases.git.address import check_ref, check_repository, place_of, protocol_of
 from releases.git.making import Version, make_repository
 from releases.git.mirrors import Git
+from releases.git.showing import sweep
 
-__all__ = ["Git", "Version", "check_ref", "check_repository", "make_repository"]
+__all__ = ["Git", "Version", "check_ref", "check_repository", "make_repository", "place_of", "protocol_of", "sweep"]

@@ -86,6 +86,12 @@ def protocol_of(url: str) -> str:
     return url.split("://", 1)[0] if "://" in url else "ssh"
 
 
+def place_of(url: str) -> str:
+    """`https://host[:port]` of a checked address, or `http://…`; empty where no user and token are asked for."""
+    parts = urlsplit(url) if protocol_of(url) in ("https", "http") else None
+    return f"{parts.scheme}://{parts.netloc}" if parts else ""
+
+
 def _refuse(sentence: Sentence, *, field: str = "repository") -> NoReturn:
     raise InvalidInput(sentence, field=field)
 
@@ -158,7 +164,7 @@ def _check_user(parts: SplitResult, scheme: str) -> str:
         _refuse(
             say(
                 "The repository's address holds credentials before “@”: remove them, for they would be seen in logs "
-                "and process lists; give the portal's account a deploy key and use ssh instead."
+                "and process lists; once it is registered, set an access token on the application's settings."
             )
         )
     if not _USER.fullmatch(parts.username or ""):

@@ -10,14 +10,24 @@ import re
 from collections.abc import Callable
 
 from releases.errors import GitError, Sentence, SourceUnavailable, StorageFull, say
+from releases.specs import AccessKind
 
 _CREDENTIALS = re.compile(r"//[^/@\s'\"]*@")
 _CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\uf900-\ufffc]+")
 
+_REFUSED = (
+    r"could not read (?:Username|Password)|Authentication failed|Permission denied|terminal prompts disabled|"
+    r"error: 40[13]|[Rr]epository not found|Access denied|Invalid username or password|error: 404|"
+    r"repository '[^']*' not found"
+)
+_OTHER_HOST_KEY = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for \S+ has changed")
+_NEW_FINGERPRINT = re.compile(r"sent by the remote host is\s+(\S+?)\.?\s")
+_OLD_LINE = re.compile(r"Offending \S+ key in (.+):(\d+)")
+
 # Order matters: the first that fits is told. `url` is the checked address, which holds no credentials.
 _REMOTE_FAULTS: tuple[tuple[str, Callable[[str], Sentence]], ...] = (
     (
-        r"resolve proxy|from proxy|proxy connect|Proxy CONNECT|to proxy",
+        r"resolve proxy|from proxy|proxy connect|Proxy CONNECT|to proxy|error: 407",
         lambda url: say(
             "%(url)s cannot be reached because the proxy refused or is not there: check PORTAL_HTTPS_PROXY.", url=url
         ),
@@ -67,17 +77,7 @@ _REMOTE_FAULTS: tuple[tuple[str, Callable[[str], Sentence]], ...] = (
             url=url,
         ),
     ),
-    (
-        (
-            r"could not read (?:Username|Password)|Authentication failed|Permission denied|terminal prompts disabled|"
-            r"error: 40[13]|[Rr]epository not found|Access denied|Invalid username or password|error: 404|"
-            r"repository '[^']*' not found"
-        ),
-        lambda url: say(
-            "%(url)s was not found, or it refuses us: check the address, and that the portal's account may read it.",
-            url=url,
-        ),
-    ),
+    (_REFUSED, lambda url: _refused(url, None)),
     (
         r"dubious ownership",
         lambda url: say(
@@ -129,17 +129,59 @@ def shows_damage(url: str, said: str) -> bool:
     return type(remote_fault(url, said)) is GitError and bool(_DAMAGE.search(said))
 
 
-def remote_fault(url: str, said: str) -> GitError | StorageFull:
-    """The exception for a fetch that failed with these words on its error output."""
+def remote_fault(url: str, said: str, shown: AccessKind | None = None) -> GitError | StorageFull:
+    """The exception for a fetch that failed with these words on its error output. `shown` is what the other side was
+    shown of the application's own: it is told what to do about that."""
     ours = "\n".join(line for line in said.splitlines() if not line.startswith("remote:"))
     if full := disk_fault(ours):
         return full
     url = url if url.startswith("ssh:") else _CREDENTIALS.sub("//", url)
     judged = said.replace(url, "")  # a repository may be called “redirect”
+    if _OTHER_HOST_KEY.search(judged):
+        return SourceUnavailable(_other_host_key(url, said))
     for pattern, sentence in _REMOTE_FAULTS:
         if re.search(pattern, judged):
-            return SourceUnavailable(sentence(url))
+            return SourceUnavailable(_refused(url, shown) if pattern is _REFUSED else sentence(url))
     return GitError(say("git could not fetch from %(url)s: %(said)s.", url=url, said=last_words(said)))
+
+
+def _refused(url: str, shown: AccessKind | None) -> Sentence:
+    if shown == "key":
+        return say(
+            "%(url)s was not found, or it refuses the deploy key: check the address, and that the public key which the "
+            "application's settings show is entered at the host.",
+            url=url,
+        )
+    if shown == "token":
+        return say(
+            "%(url)s was not found, or it refuses the access token: check the address, and that the token has not run "
+            "out and may read this repository; a new one is set on the application's settings.",
+            url=url,
+        )
+    if url.startswith(("https:", "http:")):
+        return say(
+            "%(url)s was not found, or it refuses us: check the address; a private repository needs an access token, "
+            "which is set on the application's settings.",
+            url=url,
+        )
+    return say(
+        "%(url)s was not found, or it refuses us: check the address; a private repository needs a deploy key, which is "
+        "made on the application's settings.",
+        url=url,
+    )
+
+
+def _other_host_key(url: str, said: str) -> Sentence:
+    """ssh says which line it holds against which fingerprint; both are for whoever decides."""
+    fingerprint, line = _NEW_FINGERPRINT.search(said), _OLD_LINE.search(said)
+    return say(
+        "The ssh host of %(url)s has another key than before (now %(fingerprint)s): ask its administrator whether that "
+        "is right, for it may be another machine; if so, an operator removes line %(line)s of %(file)s.",
+        url=url,
+        fingerprint=fingerprint[1] if fingerprint else say("unknown"),
+        line=line[2] if line else "?",
+        file=_CONTROL.sub(" ", line[1].strip())[:200] if line else "known_hosts",
+    )
 
 
 def local_fault(what: str, said: str) -> GitError | StorageFull:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -18,7 +18,8 @@ from releases.git.address import check_ref, check_repository, protocol_of
 from releases.git.faults import remote_fault, shows_damage
 from releases.git.process import Failed, Surroundings, run
 from releases.git.reading import Reader
-from releases.specs import Difference, NeverStop, RemoteRef, Stop, TreeEntry
+from releases.git.showing import shown
+from releases.specs import Access, Difference, NeverStop, RemoteRef, Stop, TreeEntry
 
 FETCH_SECONDS = 900
 LARGEST_FETCH = 4 * 1024 * 1024 * 1024
@@ -40,15 +41,24 @@ class Git:
     local_root: Path | None = None
     ca_bundle: str = ""
     proxy: dict[str, str] = field(default_factory=dict)
+    known_hosts: Path | None = None
+    """The ssh hosts that were met, with their keys; without it, hosts that the account does not know are refused."""
+    private: Path | None = None
+    """The folder for secrets while they are shown; the system's own for temporary files when it is not given."""
+    access: Callable[[str], Access | None] = lambda _url: None
+    """What to show to the host of an address; asked just before a fetch, and at no other time."""
 
     @classmethod
-    def from_settings(cls) -> Git:
+    def from_settings(cls, access: Callable[[str], Access | None] = lambda _url: None) -> Git:
         return cls(
             mirrors=settings.MIRRORS_DIR,
             protocols=settings.GIT_PROTOCOLS,
             local_root=settings.LOCAL_REPOSITORIES,
             ca_bundle=str(settings.BUILD_CA_BUNDLE or ""),
             proxy=dict(settings.BUILD_PROXY),
+            known_hosts=settings.PORTAL_HOME / "known_hosts",
+            private=settings.TEMP_DIR / "access",
+            access=access,
         )
 
     # ---- from outside ------------------------------------------------------------------------------
@@ -83,30 +93,32 @@ class Git:
         return found
 
     def _fetch(self, path: Path, url: str, stop: Stop, lock: int) -> None:
-        surroundings = Surroundings(self.ca_bundle, self.proxy)
+        surroundings = Surroundings(self.ca_bundle, self.proxy, self.known_hosts)
         upkeep.prepare(path, surroundings, stop)
         command = ["fetch", "--quiet", "--prune", "--no-tags", "--force", "--no-recurse-submodules"]
         command += ["--no-auto-maintenance", "--no-write-fetch-head", "--", url]
         command += ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-        run(
-            command,
-            environment=surroundings.environment(protocol_of(url)),
-            git_dir=path,
-            stop=upkeep.Growth(path, stop, LARGEST_FETCH),
-            seconds=FETCH_SECONDS,
-            keep_open=(lock,),
-        )
+        with shown(self.access(url), self.private) as ours:
+            run(
+                command,
+                environment=surroundings.environment(protocol_of(url), key=ours.key),
+                git_dir=path,
+                stop=upkeep.Growth(path, stop, LARGEST_FETCH),
+                seconds=FETCH_SECONDS,
+                keep_open=(lock, *ours.held),
+                config=ours.config,
+            )
         upkeep.join_packs(path, surroundings, stop)
 
     def _fetch_anew(self, path: Path, url: str, stop: Stop, lock: int, failure: Failed) -> None:
         """A second try with a fresh mirror, if the first failed because ours is damaged."""
         if not shows_damage(url, failure.said):
-            raise remote_fault(url, failure.said) from failure
+            raise remote_fault(url, failure.said, failure.shown) from failure
         upkeep.set_aside(path)
         try:
             self._fetch(path, url, stop, lock)
         except Failed as second:
-            raise remote_fault(url, second.said) from second
+            raise remote_fault(url, second.said, second.shown) from second
 
     # ---- from the mirror ---------------------------------------------------------------------------
 

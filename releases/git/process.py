@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from releases.errors import GitError, say
-from releases.specs import NeverStop, Stop
+from releases.specs import AccessKind, NeverStop, Stop
 
 CHUNK = 128 * 1024
 LOCAL_SECONDS = 120
@@ -47,21 +48,25 @@ _PRELUDE = (
     "transfer.unpackLimit=1",
 )
 _SSH = (
-    "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=20 -oServerAliveInterval=10 "
+    "ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=10 "
     "-oServerAliveCountMax=3 -oForwardAgent=no -oClearAllForwardings=yes -oPermitLocalCommand=no "
     "-oControlMaster=no -oControlPath=none"  # a shared connection would outlive git and hold its output open
 )
+_SSH_WITH_KEY = " -oIdentitiesOnly=yes -oIdentityAgent=none -oPreferredAuthentications=publickey -i "
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What git may know of the outside: a CA bundle and proxies, both given by settings."""
+    """What git may know of the outside: a CA bundle, proxies, and the file of ssh hosts, all given by settings."""
 
     ca_bundle: str = ""
     proxy: Mapping[str, str] = field(default_factory=dict)
+    known_hosts: Path | None = None
+    """Where the key of an ssh host is kept when it is met for the first time; without it, unknown hosts are refused."""
 
-    def environment(self, protocol: str = "") -> dict[str, str]:
-        """The whole environment of one command; `protocol` is the only one that it may speak, none by default."""
+    def environment(self, protocol: str = "", *, key: Path | None = None) -> dict[str, str]:
+        """The whole environment of one command; `protocol` is the only one that it may speak, none by default. `key` is
+        the file of a private key, and the only one that is then shown to an ssh host."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C",
@@ -76,7 +81,7 @@ class Surroundings:
             "GIT_LITERAL_PATHSPECS": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_SSH_COMMAND": _SSH,
+            "GIT_SSH_COMMAND": self._ssh(key),
             "GIT_SSH_VARIANT": "ssh",
         }
         if protocol in ("https", "http"):
@@ -86,14 +91,25 @@ class Surroundings:
             environment["SSH_AUTH_SOCK"] = agent
         return environment
 
+    def _ssh(self, key: Path | None) -> str:
+        """The command for git's shell. ssh expands `%` in names of files, and reads options like its own files."""
+        command = f"{_SSH} -oStrictHostKeyChecking={'yes' if self.known_hosts is None else 'accept-new'}"
+        if self.known_hosts is not None:
+            # What the account's own file says of a host goes on to hold; what is new is written to ours.
+            ours = str(self.known_hosts).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+            command += " " + shlex.quote(f'-oUserKnownHostsFile="{ours}" ~/.ssh/known_hosts') + " -oHashKnownHosts=no"
+        return command if key is None else command + _SSH_WITH_KEY + shlex.quote(str(key).replace("%", "%%"))
+
 
 class Failed(Exception):
     """git ended with another code than 0. It never leaves this room: its callers turn it into a sentence."""
 
-    def __init__(self, code: int, said: str) -> None:
+    def __init__(self, code: int, said: str, *, shown: AccessKind | None = None) -> None:
         super().__init__(said)
         self.code = code
         self.said = said
+        self.shown = shown
+        """What the other side was shown of the application's own."""
 
 
 class _Words:
@@ -121,14 +137,15 @@ def stream(
     seconds: float = LOCAL_SECONDS,
     feed: bytes = b"",
     keep_open: Sequence[int] = (),
+    config: Sequence[str] = (),
 ) -> Generator[bytes, None, None]:
     """Run one git command and give its output as it comes.
 
     `stop` is asked at least twice a second; when it raises, when the time is over, or when the reader loses interest,
     the whole process group is killed. Time that the reader itself takes does not count against `seconds`. Raises
     `Failed` for an exit code other than 0, `GitError` when git is missing or too slow. `keep_open` are descriptors
-    (locks) that live as long as git itself, even when we are killed."""
-    command = _command(arguments, git_dir)
+    (locks) that live as long as git itself, even when we are killed. `config` are settings for this command alone."""
+    command = _command(arguments, git_dir, config)
     with _running(command, environment, feed, keep_open) as process:
         words = _Words()
         yield from _watch(process, words, stop or NeverStop(), seconds, arguments[0])
@@ -145,6 +162,7 @@ def run(
     seconds: float = LOCAL_SECONDS,
     feed: bytes = b"",
     keep_open: Sequence[int] = (),
+    config: Sequence[str] = (),
     limit: int = 64 * 1024 * 1024,
 ) -> bytes:
     """Like `stream`, for an answer that fits into memory; more than `limit` bytes raise `GitError`."""
@@ -157,6 +175,7 @@ def run(
         seconds=seconds,
         feed=feed,
         keep_open=keep_open,
+        config=config,
     )
     for chunk in chunks:
         answer += chunk
@@ -171,9 +190,9 @@ def run(
     return bytes(answer)
 
 
-def _command(arguments: Sequence[str], git_dir: Path | None) -> list[str]:
+def _command(arguments: Sequence[str], git_dir: Path | None, config: Sequence[str]) -> list[str]:
     command = ["git", "--no-pager"]
-    for setting in _PRELUDE:
+    for setting in (*_PRELUDE, *config):
         command += ["-c", setting]
     if git_dir is not None:
         command.append(f"--git-dir={git_dir}")

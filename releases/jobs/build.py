@@ -24,6 +24,7 @@ from releases.errors import (
     joined,
     say,
 )
+from releases.jobs.access import secrets_of
 from releases.jobs.budgets import judge_archive, judge_image, over_in_words
 from releases.jobs.comparing import compare_with_last_good, explain
 from releases.jobs.environments import environment_of
@@ -75,12 +76,13 @@ def run_build(build_id: int) -> None:
 
 
 def _run(build: Build) -> None:
-    with telling_of(build), LogWriter(log_path(build.pk), secrets=secret_values(build.environment)) as log:
+    hidden = [*secret_values(build.environment), *secrets_of(build.application)]
+    with telling_of(build), LogWriter(log_path(build.pk), secrets=hidden) as log:
         logger.info("Took up build %s", build)
         with Lease(build) as lease:
             outcome, message = _attempt(build, log, lease)
             explain(build, outcome, log)
-        _end_in_time(build, outcome, changed(message, Mask(secret_values(build.environment))), log)
+        _end_in_time(build, outcome, changed(message, Mask(hidden)), log)
         logger.info("Build %s ended: %s", build, Outcome(outcome).label)
     if outcome == Outcome.SUCCEEDED:  # nobody waits for it any more
         compare_with_last_good(build)
@@ -137,7 +139,7 @@ def _attempt(build: Build, log: LogWriter, lease: Lease) -> tuple[Outcome, str]:
 def _make_release(build: Build, log: LogWriter, lease: Lease) -> str:
     """The walk from the click to the shelf."""
     started = time.monotonic()
-    bench = make_bench(output=log.line, stop=lease)
+    bench = make_bench(output=log.line, stop=lease, application=build.application)
     lease.start_clock(build.limits["seconds"])
 
     artifact, images = (_archive if build.rebase_of is None else _taken_over)(build, bench, log, lease)

@@ -11,6 +11,7 @@ from django.db import models
 
 from releases.errors import LeaseLost, PortalError, say
 from releases.git import Git
+from releases.jobs.access import git_of
 from releases.models import Application, Build, Comparison, Outcome, State, last_good
 from releases.specs import Difference, NeverStop
 from releases.storage import BuildLog, LogWriter, first_error
@@ -79,7 +80,7 @@ def _note_error(build: Build, log: LogWriter) -> None:
 
 def _read(row: Comparison) -> Difference:
     """From a mirror that has both commits; if none has, from the application's own when it is up to date."""
-    git, application = Git.from_settings(), row.application
+    git, application = git_of(row.application), row.application
     mirror = _mirror_of_both(git, application, row.low, row.high)
     if not mirror:
         git.refresh(application.mirror, application.repository, stop=NeverStop())

@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from releases.errors import say
-from releases.git import Git
 from releases.jobs import doorbell
+from releases.jobs.access import git_of
 from releases.models import Application, Build, Event, Ref
 from releases.models.rule import matched_by
 from releases.sentences import columns
@@ -31,7 +31,7 @@ NAMES_KEPT = 20
 
 def read(application: Application) -> None:
     """Fetch, write down what is there, and build what the rule says: all of it or nothing. Raises `PortalError`."""
-    found = Git.from_settings().refresh(application.mirror, application.repository, stop=NeverStop())
+    found = git_of(application).refresh(application.mirror, application.repository, stop=NeverStop())
     listed_at = timezone.now()
     with transaction.atomic():
         appeared = Ref.objects.replace_for(application, found, listed_at=listed_at)

@@ -22,6 +22,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
+from releases import git
 from releases.audit import checkpoints, scrub
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
 from releases.jobs import doorbell, noticing, refs, steps, workbench
@@ -100,7 +101,7 @@ class Sweeper:
         except EngineError as error:
             problem = error.message
         blobs = Blobs(settings.BLOBS_DIR)
-        mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS)
+        mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS) + git.sweep(settings.TEMP_DIR / "access")
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
         self._report(info, problem, seen, +mended, began, cage_problem=open_because, runtime_problem=lacks)

@@ -7,6 +7,8 @@ from django.conf import settings
 from releases import engine
 from releases.engine import Cage, Firewall, reached_by_builds
 from releases.git import Git
+from releases.jobs.access import git_of
+from releases.models import Application
 from releases.pipeline.bench import Bench, Surroundings
 from releases.specs import Engine, Output, Stop
 from releases.storage import Blobs
@@ -33,10 +35,11 @@ def _proxies() -> list[str]:
     return [url for name, url in settings.BUILD_PROXY.items() if name != "no_proxy"]
 
 
-def make_bench(*, output: Output, stop: Stop) -> Bench:
+def make_bench(*, output: Output, stop: Stop, application: Application | None = None) -> Bench:
+    """With an application, git shows to its repository's host what that has for it."""
     return Bench(
         engine=connect(),
-        git=Git.from_settings(),
+        git=git_of(application) if application else Git.from_settings(),
         blobs=Blobs(settings.BLOBS_DIR),
         output=output,
         stop=stop,

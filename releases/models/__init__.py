@@ -5,6 +5,7 @@ from releases.models.artifact import Artifact
 from releases.models.budget import BudgetPolicyChoices
 from releases.models.build import Build
 from releases.models.comparison import Comparison, builds_to_compare, last_good
+from releases.models.credential import Credential, CredentialKind
 from releases.models.environment import Environment
 from releases.models.event import Actor, Event
 from releases.models.image import Image
@@ -35,6 +36,8 @@ __all__ = [
     "BudgetPolicyChoices",
     "Build",
     "Comparison",
+    "Credential",
+    "CredentialKind",
     "Environment",
     "Event",
     "Image",

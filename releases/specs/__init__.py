@@ -4,6 +4,7 @@ Sizes are bytes, durations seconds, digests 64 lower-case hexadecimal digits wit
 engine writes them (`sha256:` and 64 hex digits).
 """
 
+from releases.specs.access import HIDDEN, Access, AccessKind, fingerprint
 from releases.specs.budget import Budget, BudgetPolicy, Budgets, Crossing, Grown
 from releases.specs.difference import Changed, CommitFacts, Difference, FileChange, LinesChanged
 from releases.specs.engine import (
@@ -48,6 +49,9 @@ from releases.specs.weight import Weight, Weights, weigh
 
 __all__ = [
     "EPOCH",
+    "HIDDEN",
+    "Access",
+    "AccessKind",
     "Anew",
     "AssembledImage",
     "Budget",
@@ -93,5 +97,6 @@ __all__ = [
     "Usage",
     "Weight",
     "Weights",
+    "fingerprint",
     "weigh",
 ]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.e2e.portal import ROOT, RunningPortal
@@ -22,6 +23,8 @@ def backup(portal: RunningPortal, tmp_path_factory: pytest.TempPathFactory) -> P
     """Of the portal that runs, after a release."""
     folder = tmp_path_factory.mktemp("backup") / "tonight"
     assert portal.release("fruit-shop", "v1.1.0")[0] == 0
+    make = "from releases.access import *; make_deploy_key(Application.objects.get(name='fruit-shop'), by=None)"
+    assert portal.manage("shell", "--no-imports", "-c", make).returncode == 0
     done = portal.manage("backup", str(folder))
     assert (done.returncode, done.stderr) == (0, ""), done
     assert done.stdout.startswith("Backed up ")
@@ -69,9 +72,28 @@ def test_every_release_of_the_restored_portal_downloads_and_verifies(
         log, there = visitor.get(f"{page}/log.txt").text, portal.page().get(f"{page}/log.txt").text
         assert log == there
     assert empty.instance == portal.instance
+    assert_adds_events_alone(empty)
+    assert empty.manage("secrets", "check").stdout.strip() == "All can be opened: 1."
     refused = restore(RunningPortal(empty.home), backup)
     assert refused.returncode == 2
     assert "A portal already runs with the data folder" in refused.stderr
+
+
+def assert_adds_events_alone(portal: RunningPortal) -> None:
+    """As the role that the portal itself works as, before and after a restore."""
+    assert portal.sql("SELECT current_user AS name") == [{"name": "portal"}]
+    for statement in (
+        "UPDATE releases_event SET verb = 'nothing'",
+        "DELETE FROM releases_link",
+        "ALTER TABLE releases_event DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            portal.sql(statement)
+
+
+def test_the_portal_that_was_backed_up_may_add_events_alone(portal: RunningPortal) -> None:
+    assert_adds_events_alone(portal)
 
 
 def test_a_home_that_holds_something_is_left_alone(backup: Path, empty: RunningPortal) -> None:

@@ -38,6 +38,7 @@ def home(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
     settings.BLOBS_DIR, settings.LOGS_DIR = tmp_path / "blobs", tmp_path / "logs"
     settings.MIRRORS_DIR, settings.TEMP_DIR = tmp_path / "mirrors", tmp_path / "tmp"
     settings.LOCAL_REPOSITORIES = tmp_path / "local"
+    settings.SECRETS_KEY = tmp_path / "secrets_key"
     settings.REFS_EVERY = 0  # tests that want readings by themselves say so
     settings.BUILD_CA_BUNDLE, settings.BUILD_INDEX_URL, settings.BUILD_PROXY = "", "", {}
     return tmp_path

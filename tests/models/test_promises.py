@@ -18,6 +18,7 @@ from releases.models import (
     Artifact,
     Build,
     Comparison,
+    Credential,
     Event,
     Link,
     Pause,
@@ -92,6 +93,11 @@ def pause() -> Pause:
     return Pause.objects.begin("The engine is brought up to date", by=None)
 
 
+def deploy_key(**facts: str) -> Credential:
+    facts = {"kind": "key", "public_key": "ssh-ed25519 AAAA shop", "sealed": "gAAAAABk", **facts}
+    return Credential.objects.create(application=factories.application(), **facts)
+
+
 def asked_build() -> Build:
     return factories.queued_build(by=factories.user())
 
@@ -142,6 +148,10 @@ REFUSED: list[tuple[Callable[[], models.Model], dict[str, Any], str]] = [
     (pause, {"why": ""}, "pause_says_why"),
     (pause, {"ended_at": NOW - timedelta(days=1)}, "pause_ends_after_begin"),
     (workshop, {"id": 2}, "workshop_is_one_row"),
+    (deploy_key, {"sealed": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "credential_is_sealed"),
+    (deploy_key, {"public_key": ""}, "credential_says_what_it_is"),
+    (deploy_key, {"kind": "token"}, "credential_says_what_it_is"),
+    (deploy_key, {"account": "git"}, "credential_says_what_it_is"),
 ]
 
 
@@ -226,6 +236,12 @@ def test_rebase_has_commit_and_archive_of_a_release_of_its_application() -> None
     build.note(artifact=build.rebase_of.artifact)
 
 
+def test_one_deploy_key_and_one_token_per_application() -> None:
+    row = deploy_key()
+    with pytest.raises(IntegrityError, match="credential_one_of_a_kind"), transaction.atomic():
+        Credential.objects.create(application=row.application, kind="key", public_key=row.public_key, sealed=row.sealed)
+
+
 def test_one_number_once() -> None:
     build = factories.queued_build()
     other = factories.queued_build(build.application, ref="main")
@@ -288,7 +304,7 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
     rows: list[models.Model] = [*final_rows().values()]
     build = next(row for row in rows if isinstance(row, Build))
     rows += [build.application, ref(), factories.moved(ref()), preview(), preparation(), workshop(), step(), link()]
-    rows += [pause(), Tally.objects.all()[0]]
+    rows += [pause(), Tally.objects.all()[0], deploy_key()]
     return {type(row): row for row in rows}
 
 
@@ -343,7 +359,9 @@ def test_groups_come_with_the_database() -> None:
     may["operators"] = set(Group.objects.get(name="operators").permissions.values_list("codename", flat=True))
     assert may["release managers"] - may["viewers"] == {"release_application"}
     assert may["operators"] - may["viewers"] == {"operate_workshop"}
-    assert {f"view_{model._meta.model_name}" for model in OURS if model not in (Workshop, Tally)} == may["viewers"]
+    assert {f"view_{model._meta.model_name}" for model in OURS if model not in (Workshop, Tally, Credential)} == may[
+        "viewers"
+    ]
 
 
 def test_members_may_what_their_group_may() -> None:

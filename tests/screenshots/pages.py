@@ -32,6 +32,7 @@ SHOTS = (
     Shot("audit", "audit", "/audit/"),
     Shot("application-new", "application-register", "/applications/new/"),
     Shot("application-settings", "application-edit", f"{SHOP}settings/"),
+    Shot("application-access", "application-access", f"{SHOP}access/"),
     Shot("build", "build", GOOD),
     Shot("build-running", "build", RUNNING),
     Shot("build-failed", "build", FAILED),
@@ -49,6 +50,9 @@ SHOTS = (
 )
 
 NO_PAGES = {
+    "access-key": "only asks",
+    "access-remove": "only asks",
+    "access-token": "only asks",
     "application-refresh": "only asks",
     "application-rule": "a part of a page",
     "application-trend-json": "for programs",
