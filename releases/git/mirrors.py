@@ -101,12 +101,12 @@ class Git:
     def _fetch_anew(self, path: Path, url: str, stop: Stop, lock: int, failure: Failed) -> None:
         """A second try with a fresh mirror, if the first failed because ours is damaged."""
         if not shows_damage(url, failure.said):
-            raise remote_fault(url, failure.said) from failure
+            raise remote_fault(url, upkeep.with_the_reason(path, failure.said)) from failure
         upkeep.set_aside(path)
         try:
             self._fetch(path, url, stop, lock)
         except Failed as second:
-            raise remote_fault(url, second.said) from second
+            raise remote_fault(url, upkeep.with_the_reason(path, second.said)) from second
 
     # ---- from the mirror ---------------------------------------------------------------------------
 
