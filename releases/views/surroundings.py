@@ -159,5 +159,6 @@ def mended_words(what: str, n: int) -> str:
         "containers": ngettext("%(n)d container removed", "%(n)d containers removed", n),
         "images": ngettext("%(n)d image removed", "%(n)d images removed", n),
         "files": ngettext("%(n)d half-written file removed", "%(n)d half-written files removed", n),
+        "orphans": ngettext("%(n)d file without a record removed", "%(n)d files without a record removed", n),
     }
     return words[what] % {"n": n} if what in words else f"{n} {what}"

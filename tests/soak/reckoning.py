@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from tests.soak.watching import Watch
 SETTLE_SECONDS = 240.0
 TIDY_SECONDS = 60.0
 TWO_DAYS = 2 * 86400.0
+CASUALTIES = {"worker": 1, "work-horse": 1, "worker and work-horse": 1, "builder's container": 1, "PostgreSQL": 2}
+"""How many builds one kill may end; no other kind may end any."""
 BUILDS = (
     "SELECT b.id, a.name, b.number, b.state, b.outcome, b.message, f.sha256, f.size, i.tag FROM releases_build b "
     "JOIN releases_application a ON a.id = b.application_id LEFT JOIN releases_artifact f ON f.id = b.artifact_id "
@@ -41,10 +43,11 @@ def settle(portal: RunningPortal) -> None:
     _until(lambda: not portal.sql("SELECT 1 FROM releases_build WHERE state <> 'finished'"), SETTLE_SECONDS)
 
 
-def reckon(portal: RunningPortal, asker: Asker, watch: Watch) -> Reckoning:
+def reckon(portal: RunningPortal, asker: Asker, watch: Watch, kills: Mapping[str, int]) -> Reckoning:
     """Everything, once no kill comes any more. The portal must be running."""
     rows = portal.sql(BUILDS)
     found = Reckoning()
+    found.short["ended badly, more than the kills explain"] = _unexplained(rows, kills)
     found.short["acknowledged, and there is no such build"] = _lost(rows, asker.answers)
     found.short["not over, long after the last kill"] = [_name(row) for row in rows if row["state"] != "finished"]
     found.short["no rebuild succeeds"] = _rebuilt(portal, asker)
@@ -67,6 +70,12 @@ def reckon(portal: RunningPortal, asker: Asker, watch: Watch) -> Reckoning:
 def _lost(rows: list[dict[str, Any]], answers: Answers) -> list[str]:
     there = {(row["name"], row["number"]) for row in rows}
     return [f"{name} #{number}" for name, number in sorted(answers.acknowledged - there)]
+
+
+def _unexplained(rows: list[dict[str, Any]], kills: Mapping[str, int]) -> list[str]:
+    """Those that did not succeed, when they are more than were under the kills."""
+    bad = [f"{_name(row)} {row['outcome']}: {row['message']}" for row in rows if row["outcome"] != "succeeded"]
+    return bad if len(bad) > sum(CASUALTIES.get(kind, 0) * times for kind, times in kills.items()) else []
 
 
 def _rebuilt(portal: RunningPortal, asker: Asker) -> list[str]:

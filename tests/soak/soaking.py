@@ -53,7 +53,7 @@ def soak(options: Options) -> int:
         asker.stop()
         say(f"{done.kills.total()} kills in {done.seconds:.0f} s. Waiting until all builds are over.")
         settle(portal)
-        found = reckon(portal, asker, watch)
+        found = reckon(portal, asker, watch, done.kills)
         _tell(portal, asker, done, found)
         is_good = found.is_good and done.kills.total() == options.kills
         if not is_good:
