@@ -83,8 +83,8 @@ def test_web_killed_during_clicks_answers_with_rows_or_not_at_all(portal: Runnin
             clicks = [people.submit(one, number) for number in range(CLICKS)]
             for moment in (0.15, 0.35):
                 time.sleep(moment)
-                for master in services(portal, "gunicorn"):
-                    master.kill()
+                [master] = eventually(lambda: services(portal, "gunicorn"), seconds=10, what="the web runs")
+                master.kill()
             for done in clicks:
                 done.result()
         eventually(lambda: visitor.portal.sql("SELECT 1") and _answers(portal), seconds=30, what="the web is back")
@@ -124,7 +124,8 @@ def test_redis_killed_while_builds_are_asked_for_loses_none(portal: RunningPorta
     visitor = portal.page()
     for ref in refs:
         assert click(visitor, "rung", ref).status_code == 302
-        for server in services(portal, "redis-server") if ref in refs[:2] else []:
+        if ref == refs[1]:
+            [server] = services(portal, "redis-server")
             server.kill()
     for number in range(1, len(refs) + 1):
         assert ended(portal, "rung", number, 90)["outcome"] == "succeeded"

@@ -120,7 +120,9 @@ def _reckon_files(portal: RunningPortal, rows: list[dict[str, Any]], found: Reck
     left = [path for path in waiting if path.exists()]
     found.remarks.append(f"files of killed builds that the sweeper removed when they were old: {before - len(left)}")
     recorded = _recorded(portal)
-    found.short["kept file without a record"] = [path.name for path in left if path.name not in recorded]
+    found.short["kept file without a record"] = [
+        path.name for path in left if path.name in kept and path.name not in recorded
+    ]
     found.short["half-written file"] = [
         str(path.relative_to(portal.home))
         for pattern in ("blobs/tmp/*", "**/*.part", "**/tmp_pack_*", "**/tmp_obj_*", "mirrors/*/**/*.lock")

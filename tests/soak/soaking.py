@@ -33,6 +33,8 @@ VICTIM_SECONDS = 10.0
 @dataclass(slots=True)
 class Soaked:
     kills: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    """Kinds that were drawn when there was nothing of them to be killed."""
     seconds: float = 0.0
 
 
@@ -83,9 +85,13 @@ def _kill(killer: Killer, options: Options) -> Soaked:
     while done.kills.total() < options.kills and time.monotonic() < until:
         time.sleep(killer.chance.uniform(*PAUSES))
         kind = killer.draw()
-        if _await_work(killer.portal, until) and _killed(killer, kind):
-            done.kills[kind] += 1
-            say(f"kill {done.kills.total()} of {options.kills}: {kind}")
+        if not _await_work(killer.portal, until):
+            break
+        if not _killed(killer, kind):
+            done.missed[kind] += 1
+            continue
+        done.kills[kind] += 1
+        say(f"kill {done.kills.total()} of {options.kills}: {kind}")
     done.seconds = time.monotonic() - began
     return done
 
@@ -115,6 +121,8 @@ def _tell(portal: RunningPortal, asker: Asker, done: Soaked, found: Reckoning) -
         outcomes = []
     ended = ", ".join(f"{row['n']} {row['outcome'] or 'not over'}" for row in outcomes)
     say(f"Killed: {', '.join(f'{n} {kind}' for kind, n in done.kills.most_common())}.")
+    if done.missed:
+        say(f"Not there when drawn: {', '.join(f'{n} {kind}' for kind, n in done.missed.most_common())}.")
     say(f"Asked: {len(asker.answers.acknowledged)} builds acknowledged, {asker.answers.refused} asks refused.")
     say(f"Builds: {ended}.\n\n{told(found)}\n")
 
