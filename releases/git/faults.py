@@ -101,6 +101,14 @@ _REMOTE_FAULTS: tuple[tuple[str, Callable[[str], Sentence]], ...] = (
         ),
     ),
     (
+        # Before the next one: where a transfer ends too early, git also finds that packets are not what they should be.
+        (
+            r"early EOF|unexpected disconnect|transfer closed|bytes of body are still expected|"
+            r"expected flush after ref listing|expected 'packfile'|bad pack header|Empty reply from server"
+        ),
+        lambda url: say("The connection to %(url)s broke off: try again.", url=url),
+    ),
+    (
         (
             r"does not appear to be a git repository|is this a git repository|not a git repository|not valid:|"
             r"invalid gitfile|invalid server response|bad line length|unexpected .*packet|expected (?:service|flush)"
@@ -108,7 +116,7 @@ _REMOTE_FAULTS: tuple[tuple[str, Callable[[str], Sentence]], ...] = (
         lambda url: say("There is no git repository at %(url)s: check the address.", url=url),
     ),
     (
-        r"hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Could not read from remote|transfer closed",
+        r"hung up unexpectedly|RPC failed|Could not read from remote",
         lambda url: say("The connection to %(url)s broke off: try again.", url=url),
     ),
     (

@@ -113,12 +113,12 @@ class Git:
     def _fetch_anew(self, path: Path, url: str, stop: Stop, lock: int, failure: Failed) -> None:
         """A second try with a fresh mirror, if the first failed because ours is damaged."""
         if not shows_damage(url, failure.said):
-            raise remote_fault(url, failure.said, failure.shown) from failure
+            raise remote_fault(url, upkeep.with_the_reason(path, failure.said), failure.shown) from failure
         upkeep.set_aside(path)
         try:
             self._fetch(path, url, stop, lock)
         except Failed as second:
-            raise remote_fault(url, second.said, second.shown) from second
+            raise remote_fault(url, upkeep.with_the_reason(path, second.said), second.shown) from second
 
     # ---- from the mirror ---------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from releases.git.faults import local_fault
 from releases.git.process import STEP, Failed, Surroundings, run
 from releases.specs import Stop
 
+SCANT = 1024 * 1024
+"""Bytes: a disk with less room than this is full for git, which does not always say so."""
 LOCK_SECONDS = 1200
 """The longest wait for another process that refreshes the same mirror."""
 PACKS_KEPT = 40
@@ -35,6 +38,7 @@ _CONFIG = """[core]
 [gc]
 \tauto = 0
 """
+_UNWRITTEN = re.compile(r"(?:could not|couldn't|cannot|unable to) (?:write|create|update|lock|set)")
 _PARTS = ("HEAD", "config", "objects", "refs")
 _LEFT_OVERS = ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp*", "objects/*/tmp_obj_*")
 
@@ -100,6 +104,15 @@ def set_aside(path: Path) -> None:
         path.rename(damaged)
 
 
+def with_the_reason(path: Path, said: str) -> str:
+    """What git said; and that there is no space, when it could not write a small file and does not tell why."""
+    try:
+        is_full = shutil.disk_usage(path.parent).free < SCANT
+    except OSError:
+        return said
+    return f"{said}\nfatal: No space left on device" if is_full and _UNWRITTEN.search(said) else said
+
+
 def join_packs(path: Path, surroundings: Surroundings, stop: Stop) -> None:
     """Join the packs of many fetches into few. Objects that no ref reaches stay."""
     if len(list(path.glob("objects/pack/*.pack"))) <= PACKS_KEPT:
@@ -142,7 +155,8 @@ def _make(path: Path, surroundings: Surroundings, stop: Stop) -> None:
     try:
         run(command, environment=surroundings.environment(), stop=stop)
     except Failed as failure:
-        raise local_fault(say("make the mirror %(path)s", path=path), failure.said) from failure
+        said = with_the_reason(path, failure.said)
+        raise local_fault(say("make the mirror %(path)s", path=path), said) from failure
 
 
 def _wait_for(descriptor: int, mirror: str, stop: Stop) -> None:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
@@ -26,6 +26,7 @@ from releases import git
 from releases.audit import checkpoints, scrub
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
 from releases.jobs import doorbell, noticing, refs, steps, workbench
+from releases.jobs.orphans import sweep_orphans
 from releases.jobs.telling import telling_of
 from releases.models import (
     Application,
@@ -53,6 +54,7 @@ RING_AGAIN_AFTER = timedelta(seconds=10)
 TEMPORARY_SECONDS = 3600.0
 SHUT_DOWN_SECONDS = 10.0
 CHECKPOINT_SECONDS = 300.0
+ORPHANS_EVERY = 3600.0
 SCRUB_BYTES = 128 * 1024 * 1024
 """Kept files are read again at this pace a round, about 30 GB an hour and a tenth of a second of one processor."""
 LOG_DELAY = 0.3
@@ -70,7 +72,7 @@ class Sweeper:
 
     def __init__(self) -> None:
         self._read_until: dict[int, float] = {}
-        self._checkpoint_at = float("-inf")
+        self._checkpoint_at = self._orphans_at = float("-inf")
         # Each sweeper begins elsewhere: also one that is restarted often comes by every file in time.
         self._scrubbed = secrets.token_hex(32)
         self._closed = False
@@ -89,6 +91,7 @@ class Sweeper:
             builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
         )
         info, problem, open_because, lacks, seen = "", "", "", "", None
+        blobs = Blobs(settings.BLOBS_DIR)
         try:
             engine = workbench.connect()
             seen = engine.info()
@@ -96,11 +99,11 @@ class Sweeper:
             mended["previews"] = self._fail_dead_previews(engine)
             mended["containers"] = self._remove_containers(engine)
             mended["images"] = self._remove_images(engine)
+            mended["orphans"] = self._remove_orphans(blobs, engine)
             mended["networks"], open_because = self._keep_cage()
             lacks = workbench.make_cage().missing_runtime()
         except EngineError as error:
             problem = error.message
-        blobs = Blobs(settings.BLOBS_DIR)
         mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS) + git.sweep(settings.TEMP_DIR / "access")
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
@@ -157,7 +160,7 @@ class Sweeper:
         pending = list(cancelling)
         # First what needs no engine: one that is away or hangs keeps no cancel from being over in time.
         for build in cancelling.exclude(cancel_asked_at__gt=Now() - CANCEL_PATIENCE):
-            with suppress(LeaseLost, IllegalTransition):
+            with suppress(LeaseLost, IllegalTransition), transaction.atomic():
                 build.mark_ended(
                     Outcome.CANCELLED, say("Cancelled; its worker did not let go, so the portal ended it.")
                 )
@@ -289,6 +292,15 @@ class Sweeper:
         mended, self._closed = (kept.mended if self._closed else 0), not kept.trouble
         return mended, kept.trouble
 
+    def _remove_orphans(self, blobs: Blobs, engine: Engine) -> int:
+        """Once an hour: all names of the store are held against all rows."""
+        if time.monotonic() - self._orphans_at < ORPHANS_EVERY:
+            return 0
+        self._orphans_at = time.monotonic()
+        if removed := sweep_orphans(blobs, engine):
+            logger.info("Removed %d kept files that no record names", removed)
+        return removed
+
     # ---- the end of the portal ----------------------------------------------------------------------------
 
     def shut_down(self) -> None:
@@ -321,10 +333,11 @@ class Sweeper:
 def _close_lost(build: Build) -> bool:
     with suppress(EngineError):
         _remove_containers_of(build)
-    if not build.mark_lost(LOST):
-        return False
-    build.refresh_from_db()
-    steps.tell_the_end(build)
+    with transaction.atomic():  # whoever sees the row finished finds the line: this process may be killed in between
+        if not build.mark_lost(LOST):
+            return False
+        build.refresh_from_db()
+        steps.tell_the_end(build)
     logger.warning("Build %s had lost its worker %s", build, build.worker)
     return True
 

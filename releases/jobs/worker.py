@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Worker, worker_registration
@@ -70,17 +70,16 @@ def close_killed_build(worker: str) -> None:
 
 
 def _close(build: Build) -> None:
+    lost = say(
+        "The process that ran this build was killed from outside, by a person or for want of memory on the "
+        "worker's machine. What it had begun is removed; press Rebuild."
+    )
     try:
-        if build.state == State.CANCELLING:
-            build.mark_ended(Outcome.CANCELLED, say("Cancelled; its work-horse had been killed by then."))
-        else:
-            build.mark_ended(
-                Outcome.WORKER_LOST,
-                say(
-                    "The process that ran this build was killed from outside, by a person or for want of memory on the "
-                    "worker's machine. What it had begun is removed; press Rebuild."
-                ),
-            )
-        steps.tell_the_end(build)
+        with transaction.atomic():  # whoever sees the row finished finds the line
+            if build.state == State.CANCELLING:
+                build.mark_ended(Outcome.CANCELLED, say("Cancelled; its work-horse had been killed by then."))
+            else:
+                build.mark_ended(Outcome.WORKER_LOST, lost)
+            steps.tell_the_end(build)
     except (LeaseLost, IllegalTransition) as error:
         logger.info("A killed build was closed by another hand: %s", error)

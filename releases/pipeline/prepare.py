@@ -19,7 +19,7 @@ CA_NAME = "ca-certificates.pem"
 def known(stack: Stack, bench: Bench) -> StackImages | None:
     """The stack's images when the engine has them, and we the bytes of the runner's layer."""
     builder, runner = bench.engine.image(stack.builder_tag), bench.engine.image(stack.runner_tag)
-    if builder is None or runner is None or len(runner.layers) != 1 or not bench.blobs.exists(runner.layers[0]):
+    if builder is None or runner is None or len(runner.layers) != 1 or not bench.blobs.hold(runner.layers[0]):
         return None
     base = bench.engine.image(stack.base)
     return StackImages(

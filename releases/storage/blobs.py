@@ -1,18 +1,21 @@
 """Files by their sha256, below one folder: `sha256/ab/<digest>`.
 
 A file gets its name only when all of it is on the disk: it is written beside, flushed, and then linked into place, so
-a name never stands for half a file. What a killed process leaves lies in `tmp/` and is swept.
+a name never stands for half a file. What a killed process leaves lies in `tmp/` and is swept; so is, when it is old, a
+file that was published and never recorded. Who publishes or holds a file makes it new, under a lock that the sweep
+waits for: what is about to be recorded is never taken away.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -77,6 +80,17 @@ class Blobs:
             return self.path(sha256).stat().st_size == size
         except OSError:
             return False
+
+    def hold(self, sha256: str) -> bool:
+        """Whether the file is there; from now on it counts as new, and is not swept before it can be recorded."""
+        if not self.root.is_dir():
+            return False
+        with _told(self.root), self._locked(fcntl.LOCK_SH):
+            try:
+                os.utime(self.path(sha256))
+            except FileNotFoundError:
+                return False
+        return True
 
     def is_intact(self, sha256: str) -> bool:
         """Whether the file is there and is what its name says. A damaged one is removed, to be made again."""
@@ -155,6 +169,29 @@ class Blobs:
                     swept += 1
         return swept
 
+    def sweep_unrecorded(self, recorded: Container[str], older_than: float) -> int:
+        """Remove kept files that are not `recorded` and were published, or held, more than so many seconds ago; says
+        how many went. `recorded` must not be older than that itself."""
+        before, swept = time.time() - older_than, 0
+        for digest in self.digests():
+            if digest in recorded:
+                continue
+            with suppress(FileNotFoundError), self._locked(fcntl.LOCK_EX):
+                if (path := self.path(digest)).stat().st_mtime < before:
+                    path.unlink()
+                    swept += 1
+        return swept
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Shared by those who publish and hold, had alone by the sweep while it takes one file away."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def _beside(self) -> Iterator[tuple[int, Path]]:
         """A temporary file on the same file system: its descriptor and path. Gone at the end."""
@@ -188,12 +225,14 @@ class Blobs:
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             _flush_folder(target.parent.parent)
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            if target.stat().st_size == size:
-                return
-            temporary.replace(target)  # what stood there was damaged; these bytes have just been counted
+        with self._locked(fcntl.LOCK_SH):
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                if target.stat().st_size == size:
+                    os.utime(target)
+                    return
+                temporary.replace(target)  # what stood there was damaged; these bytes have just been counted
         _flush_folder(target.parent)
 
 

@@ -180,5 +180,6 @@ def mended_words(what: str, n: int) -> str:
         "images": ngettext("%(n)d image removed", "%(n)d images removed", n),
         "networks": ngettext("%(n)d network closed again", "%(n)d networks closed again", n),
         "files": ngettext("%(n)d half-written file removed", "%(n)d half-written files removed", n),
+        "orphans": ngettext("%(n)d file without a record removed", "%(n)d files without a record removed", n),
     }
     return words[what] % {"n": n} if what in words else f"{n} {what}"

@@ -109,7 +109,7 @@ def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
     portal = RunningPortal(folder / "home", PORTAL_DEMO="0", PORTAL_LOG_LEVEL="WARNING")
     origin = Origin(folder / "origin", portal.repositories, secrets.token_hex(4))
     try:
-        with _interruptible():
+        with interruptible():
             portal.repositories.mkdir(parents=True)
             (folder / "floor").mkdir()
             say("Starting a portal of its own.")
@@ -125,9 +125,9 @@ def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
     except (psycopg.Error, requests.RequestException) as error:
         raise BenchFailed(f"The portal that is measured went away ({error}); it said last: {_said(portal)}") from error
     finally:
-        with _undisturbed():
+        with undisturbed():
             say("Clearing up.")
-            _stop(portal)
+            end(portal)
             origin.clear()
             commands.quietly("docker", "rmi", "--force", f"{origin.name}/floor:latest")
             shutil.rmtree(folder, ignore_errors=True)
@@ -138,7 +138,7 @@ def _said(portal: RunningPortal) -> str:
     return " | ".join(line.strip() for line in lines[-5:] if line.strip()) or "nothing"
 
 
-def _stop(portal: RunningPortal) -> None:
+def end(portal: RunningPortal) -> None:
     """End the portal whatever state it is in, and take its images and containers out of the engine."""
     if portal.process is None:
         return
@@ -162,7 +162,7 @@ def _remove_images(repository: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM and a closed terminal end it as Ctrl-C does."""
 
     def interrupted(_number: int, _frame: object) -> None:
@@ -177,7 +177,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """A second Ctrl-C does not keep us from clearing up."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}

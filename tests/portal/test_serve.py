@@ -149,5 +149,5 @@ def test_run_says_what_it_does_not_know() -> None:
 
 def test_run_help_names_every_command() -> None:
     done = subprocess.run([ROOT / "run", "--help"], capture_output=True, text=True, check=True)
-    for command in ("./run ", "./run manage", "./run check", "./run test", "./run --no-install"):
+    for command in ("./run ", "./run manage", "./run check", "./run test", "./run soak", "./run --no-install"):
         assert f"\n{command}" in f"\n{done.stdout}"

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -226,3 +227,56 @@ def test_chunks_that_nobody_reads_close_their_file(blobs: Blobs) -> None:
         assert len(list(descriptors.iterdir())) == before + 1
         chunks.close()
         assert len(list(descriptors.iterdir())) == before
+
+
+# ---- what was published and never recorded -------------------------------------------------------------------
+
+
+def age(blobs: Blobs, digest: str = DIGEST) -> None:
+    os.utime(blobs.path(digest), (1_000_000_000, 1_000_000_000))
+
+
+def test_sweep_removes_what_no_record_names_when_it_is_old(blobs: Blobs) -> None:
+    blobs.put(pieces())
+    assert blobs.sweep_unrecorded(set(), older_than=3600) == 0
+    age(blobs)
+    assert blobs.sweep_unrecorded({DIGEST}, older_than=3600) == 0
+    assert blobs.sweep_unrecorded(set(), older_than=3600) == 1
+    assert left_overs(blobs) == []
+
+
+@pytest.mark.parametrize("use", ["put", "hold"])
+def test_file_that_is_wanted_again_counts_as_new(use: str, blobs: Blobs) -> None:
+    blobs.put(pieces())
+    age(blobs)
+    assert blobs.put(pieces()) if use == "put" else blobs.hold(DIGEST)
+    assert blobs.sweep_unrecorded(set(), older_than=3600) == 0
+    assert blobs.exists(DIGEST)
+
+
+def test_hold_says_what_is_not_there(blobs: Blobs) -> None:
+    assert not blobs.hold(DIGEST)
+    blobs.put([b"another"])
+    assert not blobs.hold(DIGEST)
+
+
+def test_file_that_is_published_while_it_is_swept_is_there_afterwards(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its publisher finds the old file and would be content with it, had it not to wait until that is gone."""
+    blobs.put(pieces())
+    age(blobs)
+    unlink = Path.unlink
+    with ThreadPoolExecutor(1) as pool:
+        put = []
+
+        def late(path: Path, missing_ok: bool = False) -> None:
+            if path == blobs.path(DIGEST):
+                put.append(pool.submit(blobs.put, pieces()))
+                time.sleep(0.2)  # as long as the other may take to come to the place
+            unlink(path, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", late)
+        assert blobs.sweep_unrecorded(set(), older_than=3600) == 1
+        assert put[0].result().sha256 == DIGEST
+    assert blobs.path(DIGEST).read_bytes() == CONTENT
