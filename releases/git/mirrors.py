@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from releases.errors import GitError, InvalidInput, RefNotFound, Sentence, SourceUnavailable, say
-from releases.git import comparing, reading, upkeep
+from releases.git import comparing, near, reading, upkeep
 from releases.git.address import check_ref, check_repository, protocol_of
 from releases.git.faults import remote_fault, shows_damage
 from releases.git.process import Failed, Surroundings, run
@@ -47,6 +47,8 @@ class Git:
     """The folder for secrets while they are shown; the system's own for temporary files when it is not given."""
     access: Callable[[str], Access | None] = lambda _url: None
     """What to show to the host of an address; asked just before a fetch, and at no other time."""
+    near: bool = False
+    """Whether this machine itself may be fetched from."""
 
     @classmethod
     def from_settings(cls, access: Callable[[str], Access | None] = lambda _url: None) -> Git:
@@ -59,7 +61,12 @@ class Git:
             known_hosts=settings.PORTAL_HOME / "known_hosts",
             private=settings.TEMP_DIR / "access",
             access=access,
+            near=settings.GIT_NEAR,
         )
+
+    def check(self, url: str) -> str:
+        """The normalised address of a repository that may be fetched from. Raises `InvalidInput`; starts no process."""
+        return check_repository(url, protocols=self.protocols, local_root=self.local_root, near=self.near)
 
     # ---- from outside ------------------------------------------------------------------------------
 
@@ -70,7 +77,7 @@ class Git:
         Commits that a tag or branch has left stay in the mirror. What `stop` raises goes on; the mirror stays
         usable then."""
         try:
-            url = check_repository(url, protocols=self.protocols, local_root=self.local_root)
+            url = self.check(url)
         except InvalidInput as error:  # it was fine when it was typed: settings or the disk have changed since
             raise SourceUnavailable(error.message) from error
         path = self._path(mirror)
@@ -94,6 +101,7 @@ class Git:
 
     def _fetch(self, path: Path, url: str, stop: Stop, lock: int) -> None:
         surroundings = Surroundings(self.ca_bundle, self.proxy, self.known_hosts)
+        reached = {} if self.near else near.pinned(url, self.proxy)
         upkeep.prepare(path, surroundings, stop)
         command = ["fetch", "--quiet", "--prune", "--no-tags", "--force", "--no-recurse-submodules"]
         command += ["--no-auto-maintenance", "--no-write-fetch-head", "--", url]
@@ -101,7 +109,7 @@ class Git:
         with shown(self.access(url), self.private) as ours:
             run(
                 command,
-                environment=surroundings.environment(protocol_of(url), key=ours.key),
+                environment=surroundings.environment(protocol_of(url), key=ours.key) | reached,
                 git_dir=path,
                 stop=upkeep.Growth(path, stop, LARGEST_FETCH),
                 seconds=FETCH_SECONDS,

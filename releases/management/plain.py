@@ -14,6 +14,7 @@ from releases.errors import InvalidInput, StackError
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+POSITIONALS = ("name", "repository", "application", "ref")
 
 
 class PlainCommand(BaseCommand):
@@ -22,6 +23,8 @@ class PlainCommand(BaseCommand):
     requires_system_checks = ()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        # Of a “--” that is meant as a value, argparse makes an empty list.
+        options |= {name: "--" for name in POSITIONALS if options.get(name) == []}
         try:
             return super().execute(*args, **options)
         except ValidationError as error:
