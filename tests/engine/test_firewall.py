@@ -7,9 +7,10 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -52,11 +53,70 @@ def service() -> Iterator[Listener]:
                 while True:
                     connection, (address, _) = server.accept()
                     listener.came.append(address)
+                    connection.recv(1)  # the other side ends first: see SERVER
                     connection.close()
 
         threading.Thread(target=take, daemon=True).start()
         yield listener
         server.shutdown(socket.SHUT_RDWR)
+
+
+METADATA = "169.254.169.254/80"
+IN_RANGES = ("10.213.7.1", "100.64.213.1", "169.254.213.1", "172.16.213.1", "192.168.255.213", "198.18.213.1")
+"""Where the engine has no network of its own, or only when all others are taken."""
+NEIGHBOUR, FAR = "203.0.113.2", "203.0.113.129"
+"""Of a range for documentation, which nobody has: one in a network that this machine stands in, one behind a router."""
+
+
+SERVER = """
+import socket
+server = socket.create_server(("", 8080))
+print("up", flush=True)
+while True:
+    with server.accept()[0] as connection:
+        connection.recv(1)
+"""
+"""It lets the other side end first: who ends first keeps its ports for a minute, and others may come from the same."""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A host that is reached through this machine, at all of the addresses above."""
+
+    port: int
+
+
+@pytest.fixture
+def beyond() -> Iterator[Beyond]:
+    """It stands in a network namespace of its own, at the other end of a cable."""
+    name = f"rpt{secrets.token_hex(4)}"
+    inside = ("ip", "netns", "exec", name)
+    with ExitStack() as stack:
+        try:
+            run("ip", "netns", "add", name)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no network namespace can be made here ({error.stderr.strip()}): run as root of the machine")
+        stack.callback(run, "ip", "netns", "delete", name)  # its end of the cable goes, and with it this one
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        run("ip", "address", "add", "203.0.113.1/30", "dev", name)
+        run("ip", "link", "set", name, "up")
+        for address in (f"{NEIGHBOUR}/30", f"{FAR}/32", *(f"{one}/32" for one in IN_RANGES)):
+            run(*inside, "ip", "address", "add", address, "dev", "eth0")
+        for link in ("lo", "eth0"):
+            run(*inside, "ip", "link", "set", link, "up")
+        run(*inside, "ip", "route", "add", "default", "via", "203.0.113.1")
+        for address in (FAR, *IN_RANGES):
+            run("ip", "route", "add", f"{address}/32", "via", NEIGHBOUR)
+        server = subprocess.Popen([*inside, sys.executable, "-c", SERVER], stdout=subprocess.PIPE)
+        stack.callback(server.wait)
+        stack.callback(server.kill)
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"up\n"
+        yield Beyond(8080)
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -115,12 +175,29 @@ def test_nobody_comes_from_a_closed_network(
     targets = [f"{address}/{service.port}" for address in addresses()]
     assert f"{gateway(docker, 'build')}/{service.port}" in targets
     for kind in ("build", "run"):
-        assert set(ask(kind, *targets, "169.254.169.254/80").values()) == {"shut"}
+        assert ask(kind, *targets, METADATA) == dict.fromkeys((*targets, METADATA), "shut")
     assert service.came == []
 
     closed.firewall.remove()  # the control: without the rules they come
-    assert set(ask("build", *targets).values()) == {"open"}
-    assert len(service.came) == len(targets)
+    for kind in ("build", "run"):
+        assert ask(kind, *targets) == dict.fromkeys(targets, "open")
+    assert len(service.came) == 2 * len(targets)
+
+
+def test_every_range_that_is_near_is_refused_and_what_is_far_is_not(
+    cage: Callable[..., Cage], ask: Callable[..., dict[str, str]], beyond: Beyond
+) -> None:
+    """A host behind this machine has an address in each range; it answers at all of them."""
+    closed = cage()
+    assert closed.keep().trouble == ""
+    near = [f"{address}/{beyond.port}" for address in (*IN_RANGES, NEIGHBOUR)]
+    far = f"{FAR}/{beyond.port}"
+    assert ask("build", far, *near) == {far: "open", **dict.fromkeys(near, "shut")}
+    assert ask("run", far, *near) == dict.fromkeys((far, *near), "shut")
+
+    closed.firewall.remove()  # the control
+    for kind in ("build", "run"):
+        assert ask(kind, far, *near) == dict.fromkeys((far, *near), "open")
 
 
 def test_another_container_is_reached_neither_beside_nor_by_its_published_port(
@@ -141,7 +218,11 @@ def test_another_container_is_reached_neither_beside_nor_by_its_published_port(
     port = docker._inspect("public")["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"]
     inside = docker._inspect("public")["NetworkSettings"]["IPAddress"]
     targets = [f"{beside}/8080", f"{inside}/8080", *(f"{address}/{port}" for address in addresses())]
-    assert set(ask("build", *targets).values()) == {"shut"}
+    assert ask("build", *targets) == dict.fromkeys(targets, "shut")
+    closed.firewall.remove()  # a builder may not even answer this machine
+    for target in targets:  # the control: they listen
+        address, _, at = target.partition("/")
+        socket.create_connection((address, int(at)), timeout=5).close()
 
 
 def test_opening_opens_its_port_and_no_other(
