@@ -32,6 +32,7 @@ from tests.pipeline import shop
 @pytest.fixture
 def web(origin: Origin, settings: Settings) -> Iterator[PrivateWeb]:
     settings.GIT_PROTOCOLS = ("https", "ssh", "http")
+    settings.GIT_NEAR = True  # its hosts listen here
     host = PrivateWeb(origin.bare.parent, USER, TOKEN)
     yield host
     host.close()
