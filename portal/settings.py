@@ -164,6 +164,7 @@ GIT_PROTOCOLS = names("PORTAL_GIT_PROTOCOLS", "https,ssh")
 for protocol in GIT_PROTOCOLS:
     if protocol not in ("https", "ssh", "http", "git", "file"):
         raise wrong("PORTAL_GIT_PROTOCOLS", "a list of https, ssh, http, git and file", ",".join(GIT_PROTOCOLS))
+GIT_NEAR = flag("PORTAL_GIT_NEAR")
 REFS_EVERY = number("PORTAL_REFS_EVERY", 300, least=0)
 RULE_BUILDS = int(number("PORTAL_RULE_BUILDS", 5))
 STACK_DIRS = (

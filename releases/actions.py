@@ -128,9 +128,7 @@ def check_application(application: Application) -> None:
             ),
             field="name",
         )
-    application.repository = git.check_repository(
-        application.repository.strip(), protocols=settings.GIT_PROTOCOLS, local_root=settings.LOCAL_REPOSITORIES
-    )
+    application.repository = git.Git.from_settings().check(application.repository.strip())
     try:
         stacks.load(application.stack)
     except StackError as error:

@@ -14,6 +14,7 @@ from typing import NoReturn
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from releases.errors import InvalidInput, Sentence, say
+from releases.git.near import is_near, refusal
 
 LONGEST_ADDRESS = 500
 LONGEST_REF = 255
@@ -31,16 +32,17 @@ _HIDDEN = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
 
 
-def check_repository(url: str, *, protocols: Sequence[str], local_root: Path | None) -> str:
+def check_repository(url: str, *, protocols: Sequence[str], local_root: Path | None, near: bool = False) -> str:
     """The normalised address of a repository that the portal may fetch from.
 
     `protocols` are the allowed ones (`https`, `ssh`, …); `file://` is allowed below `local_root` alone, judged after
-    links and `..` are resolved. Raises `InvalidInput` (field `repository`) with one sentence."""
+    links and `..` are resolved, and a host that is plainly this machine itself with `near` alone. Raises `InvalidInput`
+    (field `repository`) with one sentence."""
     _check_characters(url)
     if "::" in url.split("[", 1)[0]:
         _refuse(say("A repository's address may not name a transport helper (“…::…”): use an https or ssh address."))
     if not _SCHEME.match(url):
-        return _check_without_scheme(url, protocols, local_root)
+        return _check_without_scheme(url, protocols, local_root, near)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -51,7 +53,7 @@ def check_repository(url: str, *, protocols: Sequence[str], local_root: Path | N
         return _check_local(parts, local_root)
     _check_protocol(scheme, protocols)
     user = _check_user(parts, scheme)
-    host = _check_host(parts.hostname or "")
+    host = _check_host(parts.hostname or "", near)
     path = _check_path(parts)
     place = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
     return f"{scheme}://{user}{place}{path}"
@@ -108,10 +110,10 @@ def _check_characters(url: str) -> None:
         _refuse(say("The repository's address holds a backslash: write it with “/”."))
 
 
-def _check_without_scheme(url: str, protocols: Sequence[str], local_root: Path | None) -> str:
+def _check_without_scheme(url: str, protocols: Sequence[str], local_root: Path | None, near: bool) -> str:
     scp = _SCP.fullmatch(url)
     if scp:
-        return _check_scp(scp, protocols)
+        return _check_scp(scp, protocols, near)
     if url.startswith(("/", ".", "~")) or ":" not in url:
         where = say(" below %(root)s", root=local_root) if local_root else ""
         _refuse(
@@ -124,7 +126,7 @@ def _check_without_scheme(url: str, protocols: Sequence[str], local_root: Path |
     _refuse(say("The repository's address has no protocol: write https://host/path, or user@host:path for ssh."))
 
 
-def _check_scp(scp: re.Match[str], protocols: Sequence[str]) -> str:
+def _check_scp(scp: re.Match[str], protocols: Sequence[str], near: bool) -> str:
     _check_protocol("ssh", protocols)
     user, path = scp["user"], scp["path"]
     if not _USER.fullmatch(user):
@@ -133,7 +135,7 @@ def _check_scp(scp: re.Match[str], protocols: Sequence[str]) -> str:
         _refuse(
             say("The path after “:” in the repository's address is missing or malformed: write git@host:team/shop.git.")
         )
-    host = _check_host(scp["host"].strip("[]"))
+    host = _check_host(scp["host"].strip("[]"), near)
     return f"{user}@{host}:{path}"
 
 
@@ -166,7 +168,14 @@ def _check_user(parts: SplitResult, scheme: str) -> str:
     return f"{parts.username}@"
 
 
-def _check_host(host: str) -> str:
+def _check_host(host: str, near: bool) -> str:
+    found = _normal_host(host)
+    if not near and is_near(found):
+        _refuse(refusal())
+    return found
+
+
+def _normal_host(host: str) -> str:
     if not host:
         _refuse(say("The repository's address names no host: write for example https://host/team/shop.git."))
     if ":" in host:

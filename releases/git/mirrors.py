@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from releases.errors import GitError, InvalidInput, RefNotFound, Sentence, SourceUnavailable, say
-from releases.git import comparing, reading, upkeep
+from releases.git import comparing, near, reading, upkeep
 from releases.git.address import check_ref, check_repository, protocol_of
 from releases.git.faults import remote_fault, shows_damage
 from releases.git.process import Failed, Surroundings, run
@@ -40,6 +40,8 @@ class Git:
     local_root: Path | None = None
     ca_bundle: str = ""
     proxy: dict[str, str] = field(default_factory=dict)
+    near: bool = False
+    """Whether this machine itself may be fetched from."""
 
     @classmethod
     def from_settings(cls) -> Git:
@@ -49,7 +51,12 @@ class Git:
             local_root=settings.LOCAL_REPOSITORIES,
             ca_bundle=str(settings.BUILD_CA_BUNDLE or ""),
             proxy=dict(settings.BUILD_PROXY),
+            near=settings.GIT_NEAR,
         )
+
+    def check(self, url: str) -> str:
+        """The normalised address of a repository that may be fetched from. Raises `InvalidInput`; starts no process."""
+        return check_repository(url, protocols=self.protocols, local_root=self.local_root, near=self.near)
 
     # ---- from outside ------------------------------------------------------------------------------
 
@@ -60,7 +67,7 @@ class Git:
         Commits that a tag or branch has left stay in the mirror. What `stop` raises goes on; the mirror stays
         usable then."""
         try:
-            url = check_repository(url, protocols=self.protocols, local_root=self.local_root)
+            url = self.check(url)
         except InvalidInput as error:  # it was fine when it was typed: settings or the disk have changed since
             raise SourceUnavailable(error.message) from error
         path = self._path(mirror)
@@ -84,13 +91,14 @@ class Git:
 
     def _fetch(self, path: Path, url: str, stop: Stop, lock: int) -> None:
         surroundings = Surroundings(self.ca_bundle, self.proxy)
+        reached = {} if self.near else near.pinned(url, self.proxy)
         upkeep.prepare(path, surroundings, stop)
         command = ["fetch", "--quiet", "--prune", "--no-tags", "--force", "--no-recurse-submodules"]
         command += ["--no-auto-maintenance", "--no-write-fetch-head", "--", url]
         command += ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
         run(
             command,
-            environment=surroundings.environment(protocol_of(url)),
+            environment=surroundings.environment(protocol_of(url)) | reached,
             git_dir=path,
             stop=upkeep.Growth(path, stop, LARGEST_FETCH),
             seconds=FETCH_SECONDS,

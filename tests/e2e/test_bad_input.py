@@ -102,7 +102,7 @@ def test_unknown_ref_is_named_with_those_that_are_there(portal: RunningPortal) -
 
 
 def test_unreachable_repository_is_the_sources_fault(portal: RunningPortal) -> None:
-    assert portal.register("unreachable", "https://127.0.0.1:1/shop.git").returncode == 0
+    assert portal.register("unreachable", "https://git.invalid/shop.git").returncode == 0
     assert fails_again(portal, "unreachable")["outcome"] == "source_unavailable"
 
 

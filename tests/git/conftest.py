@@ -97,4 +97,4 @@ def origin(first_origin: Origin, local_root: Path) -> Origin:
 
 @pytest.fixture
 def git(tmp_path: Path, local_root: Path) -> Git:
-    return Git(mirrors=tmp_path / "mirrors", protocols=("https", "ssh", "http"), local_root=local_root)
+    return Git(mirrors=tmp_path / "mirrors", protocols=("https", "ssh", "http"), local_root=local_root, near=True)

@@ -120,6 +120,21 @@ def test_protocol_of_the_setting_is_allowed() -> None:
     assert check_repository("http://host/shop", protocols=("http",), local_root=None) == "http://host/shop"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[0:0:0:0:0:ffff:7f00:1]"),  # noqa: S104
+        *("[2002:7f00:1::]", "localhost", "LocalHost", "localhost.", "shop.localhost", "ip6-localhost"),
+        *("169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]", "224.0.0.1"),
+    ],
+)
+def test_host_that_is_this_machine_is_refused_unless_an_operator_says_so(host: str) -> None:
+    for address in (f"https://{host}/shop.git", f"ssh://git@{host}:22/shop.git", f"git@{host}:shop.git"):
+        with pytest.raises(InvalidInput, match=r"this machine itself.*PORTAL_GIT_NEAR"):
+            check_repository(address, protocols=BOTH, local_root=None)
+        assert check_repository(address, protocols=BOTH, local_root=None, near=True)
+
+
 def test_file_protocol_in_the_setting_opens_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="PORTAL_LOCAL_REPOSITORIES"):
         check_repository("file:///etc", protocols=("file", "https"), local_root=tmp_path)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from releases.errors import BuildCancelled, GitError, PortalError, SourceUnavailable, StorageFull
-from releases.git import Git, mirrors
+from releases.git import Git, mirrors, near
 from releases.git.faults import remote_fault
 from releases.git.process import Surroundings
 from tests.git.conftest import Origin
@@ -82,6 +83,58 @@ def test_attack_is_refused_before_git_is_started(
     assert not canary.exists()
     assert not git.mirrors.exists()
     assert "hunter2" not in refusal.value.message
+
+
+def test_name_that_leads_to_this_machine_is_not_followed(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the name server says: an address of the loopback, or one that this machine has."""
+    git = Git(tmp_path, ("http",))
+    for address in ("127.0.0.1", "::1", "127.0.0.9", *own_addresses()):
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, found=address, **__: [(0, 0, 0, "", (found, 80))])
+        with pytest.raises(SourceUnavailable, match="PORTAL_GIT_NEAR"):
+            git.refresh("shop", web.url.replace("127.0.0.1", "git.example.org") + "/page.git")
+    assert web.asked == []
+
+
+def own_addresses() -> list[str]:
+    """Of this machine's cards."""
+    found = [address.address for card in psutil.net_if_addrs().values() for address in card]
+    return [address for address in found if address.count(".") == 3]
+
+
+def test_git_goes_where_the_portal_looked(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that means something else a moment later leads nowhere else: git is told the address."""
+    here = [(0, 0, 0, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+    monkeypatch.setattr(near, "is_near", lambda _: False)
+    monkeypatch.setattr(near, "_is_ours", lambda _: False)
+    with pytest.raises(SourceUnavailable, match="no git repository at"):
+        Git(tmp_path, ("http",)).refresh("shop", web.url.replace("127.0.0.1", "shop.invalid") + "/page.git")
+    assert web.asked
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://git.example.org/x", ("https", "git.example.org", 443)),
+        ("http://[2001:db8::1]:81/x", ("http", "2001:db8::1", 81)),
+        ("ssh://git@host:2222/x", ("ssh", "host", 2222)),
+        ("git@host:x:y", ("ssh", "host", 22)),
+        ("git@[2001:db8::1]:x", ("ssh", "2001:db8::1", 22)),
+        ("file:///srv/x.git", ("file", "", 22)),
+    ],
+)
+def test_place_of_an_address(url: str, place: tuple[str, str, int]) -> None:
+    assert near._place(url) == place
+
+
+def test_proxy_looks_up_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    proxy = {"https_proxy": "http://proxy:3128", "no_proxy": "intern.example.org"}
+    assert near.pinned("https://git.example.org/x", proxy) == {}
+    with pytest.raises(TypeError):
+        near.pinned("https://intern.example.org/x", proxy)
 
 
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "\0" not in attack and "SECRET" not in attack])
