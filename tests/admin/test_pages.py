@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from releases.models import Application, Build, Event, Pause, Preparation, Preview, Workshop
+from releases.models import Application, Build, Credential, Event, Pause, Preparation, Preview, Workshop
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +36,8 @@ def rows() -> dict[type[models.Model], models.Model]:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     Pause.objects.begin("The engine is brought up to date", by=None)
+    key = {"kind": "key", "public_key": "ssh-ed25519 AAAA shop", "sealed": "gAAAA"}
+    Credential.objects.create(application=factories.application("private-shop"), **key)
     Workshop.objects.create(pk=1, seen_at=timezone.now(), disk_free=5)
     found = {model: model._base_manager.order_by("-pk").first() for model in OURS}
     found[Build] = build

@@ -18,9 +18,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from releases.models import Application, Build, Comparison, Outcome, Ref
+from releases.models import Application, Build, Comparison, Credential, Outcome, Ref
 from releases.specs import CommitFacts
 from releases.storage import Blobs
+from releases.vault.pairs import new_pair
 from tests import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -46,6 +47,8 @@ PAGES = (
     "/applications/fruit-shop/builds/1/",
     "/applications/intranet/",
     "/applications/fruit-shop/settings/",
+    "/applications/fruit-shop/access/",
+    "/applications/intranet/access/",
     "/applications/new/",
     "/applications/fruit-shop/compare/",
     "/applications/fruit-shop/compare/?old=1&new=x",
@@ -146,6 +149,9 @@ def shop_with_a_past() -> Application:
     Application.objects.update(rule="v*, !*-rc*", rule_note="9 new tags matched the rule at once.")
     factories.queued_build(app, ref=factories.ref(app, "v1.9.0"), rule="v*")
     factories.succeeded_build(app, runner="old")
+    token = {"account": "git", "place": "https://git.example.com", "sealed": "gAAAA"}
+    Credential.objects.create(application=app, kind="token", **token)
+    Credential.objects.create(application=app, kind="key", public_key=new_pair("fruit-shop")[1], sealed="gAAAA")
     factories.prepared("new")  # so its page has all buttons, and names a release on an older runtime
     factories.application("intranet").note_refs_error("The host was not found; check the address in the settings.")
     return app

@@ -14,7 +14,19 @@ from rq import Worker
 from rq.utils import utcformat
 
 from releases.errors import Sentence, say
-from releases.models import Application, Build, Environment, Outcome, Preparation, Preview, Ref, Step, Workshop
+from releases.git import place_of
+from releases.models import (
+    Application,
+    Build,
+    Credential,
+    Environment,
+    Outcome,
+    Preparation,
+    Preview,
+    Ref,
+    Step,
+    Workshop,
+)
 from releases.specs import CommitFacts, FileChange, StackImages
 from releases.stacks import stack as stacks
 from releases.storage import LogWriter, log_path, preview_log_path
@@ -48,6 +60,8 @@ def make() -> User:
     factories.ref(shop, "v1.9.0", age=timedelta(minutes=50), subject="Weigh before the till")
     factories.ref(shop, "main", kind="branch", age=timedelta(minutes=12), subject="Try a darker green")
     _moved(shop)
+    token = {"kind": "token", "account": "release-portal", "place": place_of(shop.repository), "sealed": "gAAAA"}
+    Credential.objects.create(application=shop, set_by=marta, **token)
     _preview(releases[-1], marta)
     factories.application("juice-bar", created_by=marta).note_refs_error(
         say("There is no git repository at %(url)s: check the address.", url="https://git.example.org/shop/juice-bar")
