@@ -12,22 +12,24 @@ import pytest
 import requests
 
 from tests.e2e.portal import SERVE, RunningPortal, Visitor, eventually, repository
-from tests.e2e.test_faults import begin
+from tests.e2e.test_faults import SLOW_SETUP, begin
 from tests.soak.processes import services
 
 pytestmark = pytest.mark.engine
 
 QUICK = {"app/app.py": SERVE, "requirements.txt": b""}
+BRIEF = {"app/app.py": SERVE, "brief/setup.py": SLOW_SETUP.replace(b"5", b"2"), "requirements.txt": b"./brief\n"}
 CLICKS = 40
 
 
 def click(visitor: Visitor, name: str, ref: str) -> requests.Response:
     """*Build release*, from a browser of its own with the same session: many may click at once."""
-    cookies = visitor.session.cookies
+    cookies = visitor.session.cookies.get_dict()
+    token = next(value for cookie, value in cookies.items() if "csrf" in cookie)
     return requests.post(
         f"{visitor.portal.address}/applications/{name}/builds/new/",
-        data={"ref": ref, "csrfmiddlewaretoken": cookies["csrftoken"]},
-        cookies=cookies.get_dict(),
+        data={"ref": ref, "csrfmiddlewaretoken": token},
+        cookies=cookies,
         headers={"Referer": f"{visitor.portal.address}/applications/{name}/"},
         timeout=60,
         allow_redirects=False,
@@ -62,6 +64,7 @@ def paused(portal: RunningPortal) -> Iterator[None]:
 
 
 def test_web_killed_during_clicks_answers_with_rows_or_not_at_all(portal: RunningPortal) -> None:
+    assert portal.register("unaffected", repository(portal.repositories, "unaffected", BRIEF)).returncode == 0
     running = begin(portal, "unaffected")
     assert portal.register("clicked", repository(portal.repositories, "clicked", QUICK)).returncode == 0
     visitor = portal.page()
@@ -117,7 +120,7 @@ def test_fifty_clicks_at_once_build_once(portal: RunningPortal) -> None:
 
 def test_redis_killed_while_builds_are_asked_for_loses_none(portal: RunningPortal) -> None:
     url = repository(portal.repositories, "rung", QUICK)
-    refs = ("v1.0.0", "v1.0.1", "v1.0.2", "v1.0.3")
+    refs = ("v1.0.0", "v1.0.1", "v1.0.2")
     for ref in refs[1:]:
         repository(portal.repositories, "rung", {"app/app.py": SERVE + ref.encode().join([b"# ", b"\n"])}, tag=ref)
     assert portal.register("rung", url).returncode == 0
@@ -132,6 +135,7 @@ def test_redis_killed_while_builds_are_asked_for_loses_none(portal: RunningPorta
 
 
 def test_postgresql_killed_during_a_build_leaves_an_honest_end(portal: RunningPortal) -> None:
+    assert portal.register("rowless", repository(portal.repositories, "rowless", BRIEF)).returncode == 0
     build = begin(portal, "rowless")
     visitor = portal.page()
     [server] = services(portal, "postgres")
@@ -150,8 +154,7 @@ def test_postgresql_killed_during_a_build_leaves_an_honest_end(portal: RunningPo
     assert row["outcome"] in ("internal_error", "worker_lost", "succeeded")
     assert portal.log(row).rstrip("\n").endswith(row["message"])
     eventually(lambda: not portal.containers(f"release-portal.build={build['id']}"), seconds=30, what="it is cleared")
-    page = f"/applications/rowless/builds/{build['number']}/"
-    assert visitor.post(page + "rebuild/", come_from=page).status_code == 200
-    assert ended(portal, "rowless", build["number"] + 1, 90)["outcome"] == "succeeded"
+    assert portal.register("afterwards", repository(portal.repositories, "afterwards", QUICK)).returncode == 0
+    assert portal.release("afterwards", "v1.0.0")[0] == 0
     verified = portal.manage("audit", "verify")
     assert verified.returncode == 0, verified.stdout
