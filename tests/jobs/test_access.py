@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from portal.setup import postgres
@@ -18,7 +20,7 @@ from releases.errors import StorageError
 from releases.jobs import desk
 from releases.jobs.access import secrets_of
 from releases.jobs.sweeper import Sweeper
-from releases.models import Application, Credential, CredentialKind, Event, Outcome
+from releases.models import Application, Build, Credential, CredentialKind, Event, Outcome
 from releases.vault import keys
 from tests import factories
 from tests.fakes.engine import FakeEngine, Script
@@ -72,6 +74,15 @@ def dump() -> str:
     address = f"postgresql://{facts['USER']}@/{facts['NAME']}?host={facts['HOST']}"
     done = subprocess.run([str(postgres.client("pg_dump")), address], capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def exports(person: User, build: Build) -> list[str]:
+    """What the portal hands out as files."""
+    client = Client()
+    client.force_login(person)
+    said = [client.get(f"{build.get_absolute_url()}evidence.json"), client.get("/audit/?format=json")]
+    assert [answer.status_code for answer in said] == [200, 200]
+    return ["".join(map(bytes.decode, answer)) for answer in said]
 
 
 # ---- from nothing to a release -----------------------------------------------------------------------------
@@ -146,7 +157,7 @@ def test_secrets_stand_nowhere_after_a_whole_life(
     events = json.dumps(list(Event.objects.values_list("data", flat=True)))
     assert "SHA256:" in events
     builders = repr([(asked.environment, asked.command, sorted(asked.labels.items())) for asked in engine.runs])
-    everything = [dump(), events, builders, files(home), caplog.text, *web.seen, *ssh.seen]
+    everything = [dump(), events, builders, *exports(marta, builds[0]), files(home), caplog.text, *web.seen, *ssh.seen]
     assert "v1.0.0" in everything[0]
     assert len(web.seen) > 1
     for secret in (TOKEN, key):
