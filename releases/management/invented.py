@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from releases.management import rights
 from releases.management.copying import copy_in, first_id, go_on_after
 from releases.models import (
     Application,
@@ -136,8 +137,8 @@ def invent(applications: int, builds: int, active: int) -> None:
 
 
 def analyse() -> None:
-    """Tell the planner what is there now, as autovacuum would in a while."""
-    with connection.cursor() as cursor:
+    """Tell the planner what is there now, as autovacuum would in a while; only the tables' owner may."""
+    with rights.as_owner(connection) as (owner, _role), owner.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
@@ -38,3 +42,19 @@ def grant(connection: BaseDatabaseWrapper, role: str) -> None:
         names = {"schema": sql.Identifier(cursor.fetchone()[0]), "role": sql.Identifier(role)}
         for statement in RIGHTS:
             cursor.execute(sql.SQL(statement).format(**names).as_string(connection.connection))
+
+
+@contextmanager
+def as_owner(connection: BaseDatabaseWrapper) -> Iterator[tuple[BaseDatabaseWrapper, str]]:
+    """The connection as the owner's, and the name of the role that it has at other times."""
+    usual = dict(connection.settings_dict)
+    if settings.DATABASE_OWNER_URL == settings.DATABASE_URL:
+        yield connection, usual["USER"]
+        return
+    connection.close()
+    connection.settings_dict.update(settings.DATABASE_OWNER)
+    try:
+        yield connection, usual["USER"]
+    finally:
+        connection.close()
+        connection.settings_dict.update(usual)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import ProgrammingError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from psycopg.errors import InsufficientPrivilege
 
@@ -24,7 +21,7 @@ class Command(migrate.Command):
             if settings.DATABASE_OWNER_URL == settings.DATABASE_URL:
                 super().handle(*args, **options)
                 return
-            with as_owner(connections[options["database"]]) as (connection, role):
+            with rights.as_owner(connections[options["database"]]) as (connection, role):
                 super().handle(*args, **options)
                 with transaction.atomic():
                     rights.grant(connection, role)
@@ -40,16 +37,3 @@ def _first(error: BaseException) -> BaseException:
     """What it all began with."""
     before = error.__cause__ or error.__context__
     return error if before is None else _first(before)
-
-
-@contextmanager
-def as_owner(connection: BaseDatabaseWrapper) -> Iterator[tuple[BaseDatabaseWrapper, str]]:
-    """The connection as the owner's, and the name of the role that it has at other times."""
-    usual = dict(connection.settings_dict)
-    connection.close()
-    connection.settings_dict.update(settings.DATABASE_OWNER)
-    try:
-        yield connection, usual["USER"]
-    finally:
-        connection.close()
-        connection.settings_dict.update(usual)
