@@ -1,4 +1,4 @@
-"""What `./run` hands over to: `python -m portal [--no-install] [manage|restore|check|words|test] …`."""
+"""What `./run` hands over to: `python -m portal [--no-install] [restore|check|audit-dependencies|words|test] …`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ def run(command: str, rest: Sequence[str], *, may_install: bool) -> int:
         from portal import checks
 
         return checks.check() if command == "check" else checks.test(rest, may_install=may_install)
+    if command == "audit-dependencies" and not rest:
+        from portal import advisories
+
+        return advisories.audit()
     if command == "words":
         from portal import words
 

@@ -14,6 +14,7 @@ from typing import IO
 
 from django.conf import settings
 
+from portal import advisories
 from portal.setup import SetupFailed, base_image, engine, packages, places, postgres, redis_server, say
 from portal.supervisor import Supervisor
 
@@ -48,7 +49,7 @@ def _passes(name: str, command: Sequence[str]) -> bool:
 
 def test(arguments: Sequence[str], *, may_install: bool) -> int:
     """The checks and every test, or only the tests that `arguments` name; pytest's closing line is the last."""
-    failed = 0 if arguments else check()
+    failed = 0 if arguments else check() or advisories.audit()
     _workshop(may_install=may_install)
     with tempfile.TemporaryDirectory(prefix="portal-test-") as folder:
         home = Path(folder)

@@ -349,6 +349,9 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 
 
+# Who knows of advisories against the pinned packages.
+ADVISORIES_URL = text("PORTAL_ADVISORIES_URL", "https://api.osv.dev/v1/querybatch")
+
 # What machines ask for.
 METRICS_TOKEN = text("PORTAL_METRICS_TOKEN")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
