@@ -173,6 +173,8 @@ BUILD_LIMITS = Limits(
     pids=int(number("PORTAL_BUILD_PIDS", 256, least=16)),
     seconds=int(number("PORTAL_BUILD_SECONDS", 900)),
     artifact_bytes=int(number("PORTAL_ARTIFACT_MB", 1024)) * MIB,
+    disk_bytes=int(number("PORTAL_BUILD_DISK_MB", 10240)) * MIB,
+    files=int(number("PORTAL_BUILD_FILES", 500_000)),
 )
 BUILD_CA_BUNDLE = text("PORTAL_CA_BUNDLE") or next(
     (path for path in (text("SSL_CERT_FILE"), text("REQUESTS_CA_BUNDLE")) if path and Path(path).is_file()), ""

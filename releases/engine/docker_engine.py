@@ -26,6 +26,7 @@ from releases.specs import (
 from . import containers, files
 from .building import BuildReader
 from .client import DEFAULT_HOST, Client, Printed, Source, Streamed, loopback, said, translated
+from .disk import Disks
 from .images import Images
 from .lines import LineSplitter
 from .networks import Networks
@@ -40,7 +41,7 @@ GOING = 10.0
 """Seconds that the engine may take to carry out a removal."""
 
 
-class DockerEngine(Images, Networks):
+class DockerEngine(Images, Networks, Disks):
     """One engine, and of its containers and images those that this instance of the portal made.
 
     `docker_host` is as Docker's own variable has it (empty: the local socket); `instance` goes on everything that

@@ -34,7 +34,7 @@ from releases.pipeline.heard import recognised
 from releases.pipeline.members import Examined, examine
 from releases.pipeline.result import BARE, PartSaid, read_result
 from releases.pipeline.sheets import sheets_of
-from releases.pipeline.watch import MemoryWatch
+from releases.pipeline.watch import DiskWatch, MemoryWatch
 from releases.specs import BuildSpec, ContainerSpec, ExitStatus, KeptEnvironment, Part, StackImages
 from releases.storage.cleaning import clean, without_colours
 
@@ -121,8 +121,8 @@ def _run(
         bench.output(line)
 
     bench.engine.start(name)
-    with MemoryWatch(bench.engine, name) as memory:
-        status = bench.engine.follow(name, output=hear, stop=bench.stop)
+    with MemoryWatch(bench.engine, name) as memory, DiskWatch(bench.engine, name, limits, bench.stop) as disk:
+        status = bench.engine.follow(name, output=hear, stop=disk)
     counters = _counters(bench, name)
     hit = _limits_hit(status, counters)
     if status.exit_code != 0:

@@ -150,6 +150,15 @@ class Usage:
     pids: int
 
 
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Room on a disk: free, taken, or allowed."""
+
+    size: int
+    """Bytes."""
+    files: int
+
+
 class Stop(Protocol):
     """Asked between pieces of work: may we go on? Raises `BuildCancelled`, `BuildTimedOut` or `LeaseLost`."""
 
@@ -248,6 +257,13 @@ class Engine(Protocol):
         """How it ended; None when it still runs after that time."""
 
     def usage(self, name: str) -> Usage: ...
+
+    def disk(self) -> Disk | None:
+        """What is free where containers write; None where that cannot be seen from here."""
+
+    def written(self, name: str, most: Disk) -> Disk | None:
+        """What lies in a container's volumes, or so much of it that it is more than `most`; None where that cannot be
+        seen from here."""
 
     def take_file(self, name: str, path: str, *, limit: int) -> Iterator[bytes]:
         """The bytes of one regular file of a container. Anything that is not one regular file raises

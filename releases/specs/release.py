@@ -25,6 +25,10 @@ class Limits:
     """Wall clock of the whole build, measured outside the container."""
     artifact_bytes: int = 1024 * 1024 * 1024
     """The largest `app.tar.gz` that is accepted, and the largest single file a builder may write."""
+    disk_bytes: int = 10 * 1024 * 1024 * 1024
+    """What a builder may write to the disk in all."""
+    files: int = 500_000
+    """How many files, folders and links it may leave there."""
 
     def as_json(self) -> dict[str, int | float]:
         return {
@@ -33,6 +37,8 @@ class Limits:
             "pids": self.pids,
             "seconds": self.seconds,
             "artifact_bytes": self.artifact_bytes,
+            "disk_bytes": self.disk_bytes,
+            "files": self.files,
         }
 
 

@@ -227,6 +227,8 @@ def limits_in_words(build: Build) -> list[str]:
         _("%(n)s processes") % {"n": limits.pids},
         _("%(n)s min") % {"n": number_format(f"{limits.seconds / 60:.3g}")},
         _("app.tar.gz at most %(size)s") % {"size": binary(limits.artifact_bytes)},
+        _("%(size)s of disk") % {"size": binary(limits.disk_bytes)},
+        _("%(n)s files") % {"n": number_format(limits.files, force_grouping=True)},
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import secrets
 import socket
@@ -78,6 +79,8 @@ def caged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
         PORTAL_SECRET_KEY=CANARIES["signing key"],
         SITE_PASSWORD=CANARIES["site's password"],
         PORTAL_DEMO="0",
+        PORTAL_BUILD_DISK_MB="400",
+        PORTAL_BUILD_FILES="20000",
     )
     try:
         running.start()
@@ -305,3 +308,33 @@ def test_nobody_came_out(
     # What stands on the closed network may not answer this machine either, so it is asked from inside.
     asks = "IO::Socket::INET->new('127.0.0.1:80') or die"
     docker("exec", f"beside-{caged.instance}", "perl", "-MIO::Socket::INET", "-e", asks)
+
+
+# ---- the disk ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what a builder writes: run as root")
+@pytest.mark.parametrize(
+    ("name", "number", "size", "words"),
+    [("heavy", 1200, 1 << 20, "more than the 400 MiB"), ("crumbs", 60_000, 1, "more than the 20000 files")],
+)
+def test_builder_that_fills_the_disk_is_ended_and_leaves_nothing(
+    caged: RunningPortal, name: str, number: int, size: int, words: str
+) -> None:
+    """No file is large, and none of it would ever be taken out."""
+    setup = f"""
+import pathlib, time
+from setuptools import setup
+
+for number in range({number}):
+    pathlib.Path(f"crumb-{{number}}").write_bytes(bytes({size}))
+time.sleep(30)
+setup(name="hoard", version="1.0", py_modules=[])
+"""
+    files = {"app/app.py": b"app = print\n", "requirements.txt": b"./hoard\n", "hoard/setup.py": setup.encode()}
+    assert caged.register(name, repository(caged.repositories, name, files)).returncode == 0
+    status, answer = caged.release(name, "v1.0.0")
+    assert (status, answer["outcome"]) == (1, "failed")
+    assert words in answer["message"]
+    assert words in caged.log(caged.build(name, 1))
+    assert [one for one in caged.containers() if "builder" in one] == []

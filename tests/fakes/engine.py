@@ -34,6 +34,7 @@ from releases.specs import (
     AssembledImage,
     ContainerInfo,
     ContainerSpec,
+    Disk,
     EngineInfo,
     ExitStatus,
     ImageInfo,
@@ -79,6 +80,8 @@ class Script:
     answer: Answer | None = None
     """What it answers at its published port while it runs; None refuses the connection."""
     usage: Usage = field(default_factory=lambda: Usage(50_000_000, 60_000_000, 0, 3))
+    wrote: Disk = field(default_factory=lambda: Disk(50_000_000, 2_000))
+    """What lies in its volumes as long as it is there."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ class FakeEngine:
         self.instance = instance
         self.away = False
         """True: nothing answers."""
+        self.room: Disk | None = Disk(10**12, 10**9)
+        """What is free on its disk when no container has written to it; None: it is another machine's."""
         self.runs: list[ContainerSpec] = []
         """Every container that was started."""
         self.builds: list[Built] = []
@@ -394,6 +399,16 @@ class FakeEngine:
     def usage(self, name: str) -> Usage:
         container = self._found(name)
         return container.script.usage if container.running else Usage(0, 0, 0, 0)
+
+    def disk(self) -> Disk | None:
+        self._answer()
+        wrote = [container.script.wrote for container in self._containers.values() if container.started]
+        if self.room is None:
+            return None
+        return Disk(self.room.size - sum(one.size for one in wrote), self.room.files - sum(one.files for one in wrote))
+
+    def written(self, name: str, most: Disk) -> Disk | None:
+        return self._found(name).script.wrote if self.room is not None else None
 
     def take_file(self, name: str, path: str, *, limit: int) -> Iterator[bytes]:
         data = self._found(name).files.get(path)

@@ -171,7 +171,9 @@ def test_build_freezes_its_inputs_on_the_page(manager: Client) -> None:
     shown = text(manager, build)
     for part in ("git.example.org/shop", build.commit, "python3.13-uwsgi", "app:app", "requirements.txt"):
         assert part in shown
-    assert "2 CPUs, 1 GiB memory, 256 processes, 15 min, app.tar.gz at most 1 GiB" in shown
+    assert (
+        "2 CPUs, 1 GiB memory, 256 processes, 15 min, app.tar.gz at most 1 GiB, 10 GiB of disk, 500,000 files" in shown
+    )
     assert "forge-1, attempt 1" in shown
 
 
