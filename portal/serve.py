@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.db import connections
 
 from portal import words
-from portal.setup import SetupFailed, base_image, engine, packages, places, postgres, redis_server, say
+from portal.setup import SetupFailed, base_image, engine, packages, places, postgres, redis_server, say, web
 from portal.supervisor import Service, Supervisor, kill_marked
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
@@ -31,12 +32,15 @@ def serve(*, may_install: bool) -> int:
         if left := kill_marked(mark, patience=3):
             say(f"Ended {left} processes that a killed portal had left behind.")
         places.check_port(settings.BIND, settings.PORT)
+        web.shut()
+        if guest := web.account():
+            os.umask(0o022)  # what is made from now on is for its readers, too: the way there is closed to others
         missing = _workshop(may_install=may_install)
         as_json = settings.LOG_FORMAT == "json"
         with Supervisor(mark, drain_seconds=settings.DRAIN_SECONDS, as_json=as_json) as supervisor:
-            _stores(supervisor, may_install=may_install)
+            _stores(supervisor, guest, may_install=may_install)
             _records()
-            for service in _services():
+            for service in _services(guest and web.let_in(guest)):
                 supervisor.add(service)
             _announce(supervisor, missing)
             supervisor.run()
@@ -90,14 +94,15 @@ def _workshop(*, may_install: bool) -> str:
     return " ".join(missing)
 
 
-def _stores(supervisor: Supervisor, *, may_install: bool) -> None:
+def _stores(supervisor: Supervisor, guest: web.Account | None, *, may_install: bool) -> None:
     """PostgreSQL and Redis: the private ones are children like the others, on the lowest floor."""
 
     def nobody_died() -> bool:
         return not supervisor.stopping and all(child.alive for child in supervisor.children)
 
     if not settings.GIVEN_DATABASE_URL:
-        supervisor.add(postgres.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
+        guests = {guest.name: str(settings.DATABASES["default"]["USER"])} if guest else None
+        supervisor.add(postgres.private_server(settings.PORTAL_HOME, settings.RUN_DIR, guests=guests))
     if not settings.GIVEN_REDIS_URL:
         redis_server.ensure(may_install=may_install)
         supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
@@ -146,27 +151,17 @@ def _catalogues() -> None:
         say(f"{error.filename} cannot be written ({error.strerror}), so the pages speak English alone: allow it.")
 
 
-def _services() -> Iterator[Service]:
-    yield Service(
-        name="web",
-        command=(
-            *(sys.executable, "-m", "gunicorn", "portal.wsgi"),
-            *("--chdir", str(settings.BASE_DIR), "--bind", _address()),
-            *("--worker-class", "gthread", "--workers", str(settings.WEB_WORKERS), "--threads", "8"),
-            *(
-                "--preload",
-                "--timeout",
-                "60",
-                "--graceful-timeout",
-                "10",
-                "--no-control-socket",
-                "--logger-class",
-                "portal.weblog.WebLogger",
-                "--log-level",
-                "warning",
-            ),
-        ),
+def _services(guest: web.Account | None) -> Iterator[Service]:
+    gunicorn = (
+        *(sys.executable, "-m", "gunicorn", "portal.wsgi", "--chdir", str(settings.BASE_DIR)),
+        *("--worker-class", "gthread", "--workers", str(settings.WEB_WORKERS), "--threads", "8", "--preload"),
+        *("--timeout", "60", "--graceful-timeout", "10", "--no-control-socket"),
+        *("--logger-class", "portal.weblog.WebLogger", "--log-level", "warning"),
     )
+    if guest is None:
+        yield Service(name="web", command=(*gunicorn, "--bind", _address()))
+    else:
+        yield Service(name="web", command=web.command(guest, gunicorn), environment=web.environment(guest))
     for number in range(1, settings.BUILD_WORKERS + 1):
         name = "builds" if settings.BUILD_WORKERS == 1 else f"builds-{number}"
         yield Service(name=name, command=(*MANAGE, "work", "builds"))

@@ -85,7 +85,9 @@ def kept(path: Path, make: Callable[[], str]) -> str:
 
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-if (dotenv := BASE_DIR / ".env").is_file():
+# The web server of ./run is given what stands in .env, which it may not read: portal/setup/web.py.
+IS_WEB = os.environ.get("RELEASE_PORTAL_PROCESS") == "web"
+if not IS_WEB and (dotenv := BASE_DIR / ".env").is_file():
     for line in dotenv.read_text().splitlines():
         name, given, value = line.strip().removeprefix("export ").partition("=")
         if given and not name.startswith("#"):  # what the environment already says wins
@@ -219,6 +221,11 @@ RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
 
 PORT = int(number("PORT", 8000, most=65535))
 BIND = text("PORTAL_BIND", "127.0.0.1")
+OWN_WEB_ACCOUNT = "release-portal-web"
+WEB_ACCOUNT = text("PORTAL_WEB_ACCOUNT", OWN_WEB_ACCOUNT)
+if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", WEB_ACCOUNT):
+    raise wrong("PORTAL_WEB_ACCOUNT", "the name of an account, or off", WEB_ACCOUNT)
+WEB_IS_ROOT = IS_WEB and WEB_ACCOUNT != "off" and os.geteuid() == 0
 WEB_WORKERS = int(number("PORTAL_WEB_WORKERS", 2))
 DRAIN_SECONDS = number("PORTAL_DRAIN_SECONDS", 30, least=0)
 ADMIN_PASSWORD = text("PORTAL_ADMIN_PASSWORD")

@@ -43,18 +43,24 @@ def make_run_dir(folder: Path) -> None:
 
 def check_port(address: str, port: int, *, patience: float = 5.0) -> None:
     """That nobody listens there; a portal that was killed a moment ago gets `patience` seconds to let go."""
+    listening(address, port, patience=patience).close()
+
+
+def listening(address: str, port: int, *, patience: float = 5.0) -> socket.socket:
+    """A socket bound there, within `patience` seconds; raises `SetupFailed`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     deadline = time.monotonic() + patience
     while True:
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((address, port))
-                return
-            except OSError as error:
-                if time.monotonic() >= deadline:
-                    raise SetupFailed(
-                        f"The portal cannot listen on {address}:{port} ({error.strerror}):"
-                        " set PORT to another number, or PORTAL_BIND to another address."
-                    ) from error
+        trial = socket.socket(family)
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+            return trial
+        except OSError as error:
+            trial.close()
+            if time.monotonic() >= deadline:
+                raise SetupFailed(
+                    f"The portal cannot listen on {address}:{port} ({error.strerror}):"
+                    " set PORT to another number, or PORTAL_BIND to another address."
+                ) from error
         time.sleep(0.2)

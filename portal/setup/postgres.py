@@ -13,14 +13,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from portal.setup import SetupFailed, say
+from portal.setup import SetupFailed, accounts, say
 from portal.supervisor import Service
 
 ACCOUNT = "release-portal"
@@ -30,10 +30,13 @@ MAJOR = "18"
 PATIENCE = 30.0
 
 
-def private_server(home: Path, run_dir: Path, *, durable: bool = True) -> Service:
+def private_server(
+    home: Path, run_dir: Path, *, durable: bool = True, guests: Mapping[str, str] | None = None
+) -> Service:
     """The cluster below `home`, made at the first start, as a service; raises `SetupFailed`.
 
-    `durable=False` is for tests: nothing has to survive a power cut."""
+    `durable=False` is for tests: nothing has to survive a power cut. With `guests` (account → role) each of these
+    accounts is let in as its role alone, and we ourselves as any; otherwise whoever comes to the socket is."""
     data, sockets = home / "postgres", run_dir / "postgres"
     sockets.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
@@ -48,12 +51,30 @@ def private_server(home: Path, run_dir: Path, *, durable: bool = True) -> Servic
         name="postgres",
         command=_as_account(
             data,
-            (str(binaries / "postgres"), "-D", str(data), "-k", str(sockets), "-c", "listen_addresses=", *durability),
+            (
+                *(str(binaries / "postgres"), "-D", str(data), "-k", str(sockets), "-c", "listen_addresses="),
+                *durability,
+                *(_doors(data, guests) if guests else ()),
+            ),
         ),
         floor=0,
         stop_signal=signal.SIGINT,  # "fast": ends sessions, keeps every commit
         log=home / "postgres.log",
     )
+
+
+def _doors(data: Path, guests: Mapping[str, str]) -> tuple[str, ...]:
+    """Who is let in, by the account that the kernel names."""
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    lines = [f'portal "{own}" all', *(f'portal "{account}" "{role}"' for account, role in guests.items())]
+    files = {"hba_file": "local all all peer map=portal", "ident_file": "\n".join(lines)}
+    options = []
+    for name, content in files.items():
+        path = data / f"portal_{name}.conf"
+        path.write_text(f"{content}\n")
+        os.chown(path, data.stat().st_uid, data.stat().st_gid)
+        options += ["-c", f"{name}={path}"]
+    return tuple(options)
 
 
 def client(program: str) -> Path:
@@ -149,30 +170,11 @@ def _own(folder: Path, data: Path) -> None:
     if data.exists() and data.stat().st_uid != 0:
         os.chown(folder, data.stat().st_uid, data.stat().st_gid)
         return
-    try:
-        account = pwd.getpwnam(ACCOUNT)
-    except KeyError:
-        say(f"Making the system account “{ACCOUNT}”: PostgreSQL refuses to run as root.")
-        subprocess.run(
-            [
-                "useradd",
-                "--system",
-                "--no-create-home",
-                "--home-dir",
-                "/nonexistent",
-                "--shell",
-                "/usr/sbin/nologin",
-                ACCOUNT,
-            ],
-            capture_output=True,
-            check=False,
+    account = accounts.system_account(ACCOUNT, "PostgreSQL refuses to run as root")
+    if account is None:
+        raise SetupFailed(
+            f"PostgreSQL cannot run as root, and “useradd {ACCOUNT}” failed: make it, or set DATABASE_URL."
         )
-        try:
-            account = pwd.getpwnam(ACCOUNT)
-        except KeyError as error:
-            raise SetupFailed(
-                f"PostgreSQL cannot run as root, and “useradd {ACCOUNT}” failed: make it, or set DATABASE_URL."
-            ) from error
     os.chown(folder, account.pw_uid, account.pw_gid)
 
 

@@ -30,7 +30,7 @@ def private_server(home: Path, run_dir: Path) -> Service:
     data, socket = home / "redis", run_dir / "redis.sock"
     data.mkdir(mode=0o700, exist_ok=True)
     _await_predecessor(socket)
-    listening = ("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700")
+    listening = ("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "770")  # in a folder of ours
     # The append-only file keeps every job over a kill; snapshots would only double the work.
     keeping = ("--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
     return Service(

@@ -62,6 +62,7 @@ NEEDS = {
     "engine": ("database", "sweeper"),
     "cage": ("database", "sweeper", "engine"),
     "disk": ("database", "sweeper"),
+    "web": ("database",),
 }
 """What a check cannot be made without."""
 

@@ -16,7 +16,7 @@ from releases.models import Workshop
 from releases.sentences import sentence_of
 from releases.views.workforce import QueueRow, queues
 
-CHECKS = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk")
+CHECKS = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk", "web")
 LOW_DISK = 2_000_000_000
 """Bytes; a build needs room for its artifact, its image and the engine's own layers."""
 
@@ -84,7 +84,7 @@ class Surroundings:
         return [mended_words(what, count) for what, count in found.items()]
 
     def troubles(self) -> list[Trouble]:
-        return [*self._of_queues(), *self._of_workshop()]
+        return [*self._of_queues(), *self._of_workshop(), *_of_ourselves()]
 
     def _of_queues(self) -> Iterator[Trouble]:
         if self.queues is None:
@@ -162,6 +162,17 @@ class Surroundings:
         yield sentence_of(seen, "cage_problem")
         if settings.CAGE_REQUIRED:
             yield _("Nothing is built until then.")
+
+
+def _of_ourselves() -> Iterator[Trouble]:
+    """The web server has an account of its own, or says that it has none."""
+    if settings.WEB_IS_ROOT:
+        yield Trouble(
+            "web",
+            _("The web server runs as root, so whoever took it over would have the container engine."),
+            _("./run says at its start why; mend that, or set PORTAL_WEB_ACCOUNT=off if it is meant so."),
+            stops_work=False,
+        )
 
 
 def look_around() -> Surroundings:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.portal import RunningPortal, gateway
+from tests.e2e.portal import RunningPortal, gateway, passable_python
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[RunningPortal]:
     with tempfile.TemporaryDirectory(prefix="portal-e2e-") as folder:
+        Path(folder).chmod(0o711)  # as root the web server is an account of its own, which has to pass
+        python, variables = passable_python(Path(folder) / "python")
         # The database of test_origin.py listens there; the rest of what is near stays closed.
-        running = RunningPortal(Path(folder) / "home", PORTAL_RUN_REACH=gateway("bridge"))
+        reach = gateway("bridge")
+        running = RunningPortal(Path(folder) / "home", python=python, PORTAL_RUN_REACH=reach, **variables)
         try:
             running.start()
             yield running

@@ -8,10 +8,12 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import time
 from collections.abc import Callable, Mapping
@@ -43,9 +45,29 @@ def eventually(look: Callable[[], T], *, seconds: float, what: str) -> T:
     return answer
 
 
+def passable_python(folder: Path) -> tuple[str, dict[str, str]]:
+    """A Python that any account may run, with this one's packages, and the variables that it wants: this one, or, where
+    it lies in a closed folder such as root's, a copy of it in `folder`, which must not be closed."""
+    mine = [Path(sys.executable).absolute(), Path(sys.executable).resolve(), Path(os.__file__)]
+    if all(parent.stat().st_mode & 0o001 for place in mine for parent in place.parents):
+        return sys.executable, {}
+    base, version = Path(sys.base_prefix), f"python3.{sys.version_info.minor}"
+    (folder / "base" / "bin").mkdir(parents=True)
+    shutil.copy(base / "bin" / version, folder / "base" / "bin")
+    unneeded = shutil.ignore_patterns("test", "site-packages", "idlelib", "ensurepip")
+    shutil.copytree(base / "lib" / version, folder / "base" / "lib" / version, ignore=unneeded)
+    for library in (base / "lib").glob("libpython3*.so*"):
+        shutil.copy(library, folder / "base" / "lib")
+    found = {"LD_LIBRARY_PATH": str(folder / "base" / "lib")}
+    command = [str(folder / "base" / "bin" / version), "-m", "venv", "--without-pip", str(folder / "venv")]
+    subprocess.run(command, env={**os.environ, **found}, check=True)
+    (folder / "venv" / "lib" / version / "site-packages" / "beside.pth").write_text(sysconfig.get_path("purelib"))
+    return str(folder / "venv" / "bin" / "python"), found
+
+
 class RunningPortal:
-    def __init__(self, home: Path, **environment: str) -> None:
-        self.home, self.port = home, free_port()
+    def __init__(self, home: Path, *, python: str = sys.executable, **environment: str) -> None:
+        self.home, self.port, self.python = home, free_port(), python
         self.address = f"http://127.0.0.1:{self.port}"
         self.repositories = home / "demo"
         dropped = ("DATABASE_URL", "REDIS_URL", "PORTAL_INSTANCE", "PYTEST_CURRENT_TEST", "DJANGO_SETTINGS_MODULE")
@@ -67,7 +89,7 @@ class RunningPortal:
         self.home.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "portal", "--no-install"],
+                [self.python, "-m", "portal", "--no-install"],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -103,7 +125,7 @@ class RunningPortal:
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [self.python, "manage.py", *arguments],
             cwd=ROOT,
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,

@@ -443,7 +443,7 @@ def test_readyz_check_by_check(client: Client, redis: Any) -> None:
     register("desk")
     seen()
     fine = {"ok": True}
-    names = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk")
+    names = ("database", "redis", "workers", "sweeper", "engine", "cage", "disk", "web")
     assert ready(client) == (200, {"ok": True, "paused": False, "checks": dict.fromkeys(names, fine)})
     assert "no-store" in client.get("/readyz").headers["Cache-Control"]
 
@@ -477,6 +477,7 @@ def test_readyz_says_unknown_where_what_would_know_is_away(client: Client, monke
         "engine": None,
         "cage": None,
         "disk": None,
+        "web": True,
     }
 
 
@@ -494,5 +495,6 @@ def test_readyz_and_livez_without_a_database(client: Client, redis: Any, monkeyp
         "engine",
         "cage",
         "disk",
+        "web",
     }
     assert client.get("/livez").json() == {"ok": True}

@@ -26,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--burst", action="store_true", help="stop when the queue is empty")
 
     def handle(self, *, queue: str, burst: bool, **_options: Any) -> None:
+        os.umask(0o022)  # the web server is another account, and reads what is made here
         name = f"{queue}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         try:
             worker = get_worker(queue, name=name)
