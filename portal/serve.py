@@ -122,6 +122,8 @@ def _records() -> None:
     """Tables, static files, the first people, the demo."""
     django.setup()
     from portal.setup import people  # only now: it needs the models
+    from releases.errors import StorageError
+    from releases.vault import keys
 
     try:
         call_command("migrate", interactive=False, verbosity=0)
@@ -131,6 +133,10 @@ def _records() -> None:
     _catalogues()
     people.ensure(admin_password=settings.ADMIN_PASSWORD, manager_password=settings.MANAGER_PASSWORD)
     connections.close_all()
+    try:
+        keys.make(settings.SECRETS_KEY)  # before the first secret comes: the web server's account could not
+    except StorageError as error:
+        say(f"{error} Private repositories cannot be given a key or a token until that is mended.")
     offered = settings.PORTAL_HOME / "demo-offered"
     if settings.DEMO and not offered.exists() and "demo" in get_commands():
         say("Registering the demo application, fruit-shop.")

@@ -23,7 +23,8 @@ from portal.setup import SetupFailed, accounts, engine, say
 
 OFF = "off"
 SHUT = ("mirrors", "tmp", "demo", "redis")
-"""Folders in the data folder that are not the web's. Keys are their owner's alone from the beginning."""
+"""Folders in the data folder that are not the web's. Keys are their owner's alone from the beginning, save for the one
+that the web seals secrets with."""
 SHUT_FILES = ("postgres.log", "redis.log")
 FROM_HERE = ("PORTAL_ADMIN_PASSWORD", "PORTAL_MANAGER_PASSWORD")
 """Settings that are for this process alone."""
@@ -126,6 +127,8 @@ def _open(guest: Account) -> None:
             _take(home / name, 0o077)
     for folder in (settings.BLOBS_DIR, settings.LOGS_DIR, settings.STATIC_ROOT):
         _share(folder, guest.gid)
+    with suppress(FileNotFoundError):  # it seals with this one: decision 24
+        _give(settings.SECRETS_KEY, guest.gid, 0o640)
     if not home.stat().st_mode & stat.S_IXOTH:
         _give(home, guest.gid, 0o710)
     _give(run_dir, guest.gid, 0o2710)  # 2: a Redis that is started again makes its socket for the same group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -59,9 +60,13 @@ def new() -> str:
 
 
 def write(path: Path, keys: Iterable[str]) -> None:
-    """Put these in the place of what is there, all at once. Raises `StorageError`."""
+    """Put these in the place of what is there, all at once, for the same readers. Raises `StorageError`."""
     draft = _draft(path, keys)
     try:
+        with suppress(FileNotFoundError):
+            before = path.stat()
+            os.chown(draft, -1, before.st_gid)
+            draft.chmod(stat.S_IMODE(before.st_mode))
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
