@@ -103,7 +103,7 @@ def server(origin: Origin) -> Iterator[CuttingServer]:
 def test_fetch_that_is_cut_off_says_so_and_can_be_done_again(reset: bool, git: Git, server: CuttingServer) -> None:
     whole = git.refresh("uncut", server.url)
     total, server.reset = server.sent, reset
-    for cut in CUTS:
+    for cut in CUTS[::3] if reset else CUTS:
         name, server.budget, server.sent = f"shop-{cut}", cut, 0
         with pytest.raises(SourceUnavailable) as told:
             git.refresh(name, server.url)
