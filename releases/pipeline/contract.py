@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import posixpath
-import re
 from collections.abc import Callable, Collection, Iterable
 
 from releases.errors import BuildFailed, joined, say
@@ -32,10 +31,13 @@ def check(paths: Collection[str], read: ReadFile, layout: Layout, *, where: str)
 def _requirements(files: Collection[str], layout: Layout) -> Iterable[str]:
     if layout.requirements in files:
         return
-    found = sorted(
-        (path for path in files if re.search(r"(?:^|/)[^/]*(?:req|deps)[^/]*(?:/[^/]+)?\.txt$", path)), key=_near
-    )
+    found = sorted(filter(_may_be_requirements, files), key=_near)
     yield say("there is no %(file)s; set “Requirements file”%(found)s", file=layout.requirements, found=_found(found))
+
+
+def _may_be_requirements(path: str) -> bool:
+    """By the file's name, or its folder's."""
+    return path.endswith(".txt") and any(word in part for part in path.split("/")[-2:] for word in ("req", "deps"))
 
 
 def _application(files: Collection[str], read: ReadFile, layout: Layout) -> Iterable[str]:

@@ -198,8 +198,8 @@ def missing_library(said: str, stack: Stack) -> str:
 
 
 _NOT_FOUND = re.compile(
-    r"\b(lib[\w.+-]*\.so[\w.]*): cannot open shared object file"  # glibc
-    r"|Error loading shared library (lib[\w.+-]*\.so[\w.]*):"  # musl
+    r"\b(lib[\w.+-]{1,150}): cannot open shared object file"  # glibc
+    r"|Error loading shared library (lib[\w.+-]{1,150}):"  # musl
 )
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Exit|Interrupt|NotFound|Configured))(?::|$)")
 """How the last line of a traceback begins; what an application server says behind it is less to the point."""

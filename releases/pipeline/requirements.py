@@ -22,13 +22,12 @@ MOST_FILES = 200
 """Requirement files that lead to each other; more are taken for a mistake, and the environment is made each time."""
 
 _LEADS_TO = re.compile(r"^(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<path>\S.*)$")
-_LOCAL = re.compile(
-    r"^(?:-e|--editable|--find-links|-f)(?:\b|=)|^\.|^/|^file:|^[^#;@\s]*/[^#;]*$|@\s*(?:file:|\.)", re.IGNORECASE
-)
-_FLEETING = re.compile(
-    r"(?:git|hg|svn|bzr)\+|(?:https?|ftp)://\S+\.(?:whl|zip|tar\.\w+|tgz)|@\s*https?://", re.IGNORECASE
-)
-_PINNED = re.compile(r"@[0-9a-f]{40}\b|#(?:\S*&)?sha256=[0-9a-f]{64}", re.IGNORECASE)
+# A line may be some megabytes of anything: each pattern looks at a character once, whatever stands there.
+_LOCAL = re.compile(r"^(?:-e|--editable|--find-links|-f)(?:\b|=)|^\.|^/|^file:|@\s*(?:file:|\.)", re.IGNORECASE)
+_FLEETING = re.compile(r"(?:git|hg|svn|bzr)\+|@\s*https?://", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
+_PACKED = re.compile(r"[^\s]\.(?:whl|zip|tar\.\w|tgz)", re.IGNORECASE)
+_PINNED = re.compile(r"@[0-9a-f]{40}\b|[#&]sha256=[0-9a-f]{64}", re.IGNORECASE)
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -89,10 +88,20 @@ def _nested(text: str, found: _Found) -> Iterator[str]:
 
 
 def _note(line: str, found: _Found) -> None:
-    if _FLEETING.search(line) and not _PINNED.search(line):
+    if _is_fleeting(line) and not _PINNED.search(line):
         found.is_fleeting = True
-    elif _LOCAL.search(line) and "://" not in line:
+    elif "://" not in line and (_LOCAL.search(line) or _is_path(line)):
         found.is_local = True
+
+
+def _is_fleeting(text: str) -> bool:
+    """Whether it names a repository, or a packed file of another machine."""
+    elsewhere = _ELSEWHERE.search(text)
+    return bool(_FLEETING.search(text) or (elsewhere and _PACKED.search(text, elsewhere.end())))
+
+
+def _is_path(line: str) -> bool:
+    return "/" in line and not re.search(r"[#;]", line) and not re.search(r"[@\s]", line.partition("/")[0])
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -110,13 +119,14 @@ def _text(data: bytes) -> str:
 
 def _names_places(data: bytes) -> bool:
     """Whether a pyproject.toml takes something from elsewhere than the index: then the files alone do not decide."""
-    return bool(_FLEETING.search(_text(data)) or re.search(r"\b(?:path|git|workspace|url)\s*=", _text(data)))
+    return _is_fleeting(_text(data)) or bool(re.search(r"\b(?:path|git|workspace|url)\s*=", _text(data)))
 
 
 def _is_dynamic(data: bytes) -> bool:
     """Whether the dependencies are computed from the project itself; the builder tells of what is no TOML."""
     try:
         project = tomllib.loads(_text(data)).get("project", {})
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, numbers of thousands of digits, lists a thousand deep
         return True
-    return not isinstance(project, dict) or "dependencies" in project.get("dynamic", ())
+    dynamic = project.get("dynamic", []) if isinstance(project, dict) else None
+    return not isinstance(dynamic, list) or "dependencies" in dynamic
