@@ -194,7 +194,7 @@ def _container(spec: BuildSpec, name: str, images: StackImages, installer: str, 
         **bench.surroundings.proxy_environment,
     }
     if bench.surroundings.log_bytes:  # the rest is for the other steps, and for the time beside each line
-        environment["LOG_BYTES"] = str(bench.surroundings.log_bytes * 3 // 4)
+        environment["LOG_BYTES"] = str(bench.surroundings.log_bytes // 2)
     if bench.surroundings.index_url:
         environment["PIP_INDEX_URL"] = bench.surroundings.index_url
     if bench.surroundings.ca_bundle:

@@ -51,7 +51,7 @@ def test_flood_is_cut_and_said(portal: RunningPortal, name: str, there: str, siz
     assert status == 0, answer["message"]
     log = portal.log(portal.build(name, 1))
     assert len(log.encode()) <= 20 * 1024**2
-    assert log.count(LINE) > 100_000, "the beginning is kept"
+    assert log.count(LINE) > 50_000, "the beginning is kept"
     assert re.search(r"[\d,]{9,} bytes of output were cut here|\([\d,]{9,} bytes\) of the log were cut here", log)
     assert "THE-END" in log
     assert log.rstrip().endswith(answer["message"])

@@ -311,7 +311,7 @@ def test_produce_tells_the_builder_how_much_of_its_output_is_kept(
     around: Callable[[Surroundings], Bench], engine: FakeEngine, origin: Origin
 ) -> None:
     make(around(Surroundings(log_bytes=20_000_000)), shop.spec(origin))
-    assert engine.runs[0].environment["LOG_BYTES"] == "15000000"
+    assert engine.runs[0].environment["LOG_BYTES"] == "10000000"
 
 
 def test_produce_keeps_no_more_than_the_archive_may_hold_however_many_parts_there_are(

@@ -42,6 +42,13 @@ def test_flood_keeps_its_beginning_and_its_end_and_says_what_was_cut() -> None:
     assert len(done.stdout) + told - len(f"\n{lines[cut]}\n") == whole
 
 
+def test_short_lines_are_a_flood_sooner() -> None:
+    """Each is a record of its own for whoever keeps it."""
+    short, long = (run(f"yes {line} | head -c 3000000", "1000000").stdout for line in ("x", "x" * 99))
+    assert short.count(b"x\n") < 1_000_000 / 66 + 70_000  # the end is kept by its bytes
+    assert len(long) > 4 * len(short) / 3
+
+
 def test_flood_without_line_ends_is_cut_too() -> None:
     done = run("head -c 5000000 /dev/zero | tr '\\0' x", "1000000")
     assert len(done.stdout) < 1_600_000
