@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.canaries import CANARIES
 from tests.e2e.portal import RunningPortal
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[RunningPortal]:
     with tempfile.TemporaryDirectory(prefix="portal-e2e-") as folder:
-        running = RunningPortal(Path(folder) / "home")
+        running = RunningPortal(Path(folder) / "home", **CANARIES)
         try:
             running.start()
             yield running
