@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.canaries import CANARIES
 from tests.e2e.portal import RunningPortal, gateway, passable_python
 
 
@@ -18,7 +19,7 @@ def portal() -> Iterator[RunningPortal]:
         python, variables = passable_python(Path(folder) / "python")
         # The database of test_origin.py listens there; the rest of what is near stays closed.
         reach = gateway("bridge")
-        running = RunningPortal(Path(folder) / "home", python=python, PORTAL_RUN_REACH=reach, **variables)
+        running = RunningPortal(Path(folder) / "home", python=python, PORTAL_RUN_REACH=reach, **CANARIES, **variables)
         try:
             running.start()
             yield running
