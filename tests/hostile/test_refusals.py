@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from releases.storage import Blobs
 from tests import factories
+from tests.hostile.malformed import TOKEN
 from tests.hostile.test_malformed import ask
 
 pytestmark = pytest.mark.django_db
@@ -31,10 +32,11 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("what", UNREADABLE)
 @pytest.mark.parametrize("address", ["/", "/nowhere/", "/accounts/login/", "/admin/login/"])
-def test_body_that_cannot_be_read_is_refused_with_a_sentence(client: Client, address: str, what: str) -> None:
+def test_body_that_cannot_be_read_is_refused_with_a_sentence(address: str, what: str, settings: Settings) -> None:
     kind, body = UNREADABLE[what]
-    client.raise_request_exception = False
-    answer = client.generic("POST", address, body, content_type=kind)
+    visitor = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    visitor.cookies[settings.CSRF_COOKIE_NAME] = TOKEN  # who was here before: then the form is read for its own
+    answer = visitor.generic("POST", address, body, content_type=kind)
     assert answer.status_code == 400
     assert "could not read this request, so nothing was done" in html.unescape(answer.text)
 

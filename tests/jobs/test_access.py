@@ -31,10 +31,14 @@ from tests.jobs.conftest import assert_ended, lines, run, typed
 from tests.pipeline import shop
 
 
+@pytest.fixture(autouse=True)
+def near(settings: Settings) -> None:
+    settings.GIT_NEAR = True  # its hosts listen here
+
+
 @pytest.fixture
 def web(origin: Origin, settings: Settings) -> Iterator[PrivateWeb]:
     settings.GIT_PROTOCOLS = ("https", "ssh", "http")
-    settings.GIT_NEAR = True  # its hosts listen here
     host = PrivateWeb(origin.bare.parent, USER, TOKEN)
     yield host
     host.close()
