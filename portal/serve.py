@@ -105,7 +105,7 @@ def _stores(supervisor: Supervisor, guest: web.Account | None, *, may_install: b
         supervisor.add(postgres.private_server(settings.PORTAL_HOME, settings.RUN_DIR, guests=guests))
     if not settings.GIVEN_REDIS_URL:
         redis_server.ensure(may_install=may_install)
-        supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR))
+        supervisor.add(redis_server.private_server(settings.PORTAL_HOME, settings.RUN_DIR, guarded=guest is not None))
     _await_database(nobody_died)
     redis_server.await_answer(settings.REDIS_URL, nobody_died)
 

@@ -215,7 +215,7 @@ SWEEP_SECONDS = 15
 # A build ends by its own clock; the queue's is only there for a job that forgot to look at it.
 QUEUE = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": BUILD_LIMITS.seconds + 1800}
 RQ_QUEUES = {"builds": QUEUE, "desk": QUEUE}
-RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker"}
+RQ = {"WORKER_CLASS": "releases.jobs.worker.PortalWorker", "JOB_CLASS": "releases.jobs.known.KnownJob"}
 
 # ---- the processes of ./run --------------------------------------------------------------------------
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
@@ -16,6 +18,9 @@ from portal.setup import SetupFailed, packages
 from portal.supervisor import Service
 
 PATIENCE = 30.0
+DANGEROUS = ("CONFIG", "DEBUG", "MODULE", "REPLICAOF", "SLAVEOF", "EVAL", "EVALSHA", "SCRIPT")
+DANGEROUS_SINCE_7 = ("EVAL_RO", "EVALSHA_RO", "FUNCTION", "FCALL", "FCALL_RO")
+"""By these a client writes files and runs code as the server. The portal needs none."""
 AT_ONCE = Retry(NoBackoff(), 0)  # the client's own patience would only hide ours
 
 
@@ -25,8 +30,10 @@ def ensure(*, may_install: bool) -> None:
         packages.need("redis-server", "for its queue", may_install=may_install)
 
 
-def private_server(home: Path, run_dir: Path) -> Service:
-    """The server with its data below `home`, as a service; raises `SetupFailed`."""
+def private_server(home: Path, run_dir: Path, *, guarded: bool = False) -> Service:
+    """The server with its data below `home`, as a service; raises `SetupFailed`.
+
+    `guarded` takes `DANGEROUS` away: it runs as root, and somebody who is not may speak to it."""
     data, socket = home / "redis", run_dir / "redis.sock"
     data.mkdir(mode=0o700, exist_ok=True)
     _await_predecessor(socket)
@@ -35,10 +42,17 @@ def private_server(home: Path, run_dir: Path) -> Service:
     keeping = ("--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
     return Service(
         name="redis",
-        command=(_binary(), *listening, *keeping, "--daemonize", "no"),
+        command=(_binary(), *listening, *keeping, *(_taken_away() if guarded else ()), "--daemonize", "no"),
         floor=0,
         log=home / "redis.log",
     )
+
+
+def _taken_away() -> Iterator[str]:
+    told = subprocess.run([_binary(), "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"v=(\d+)", told)
+    for command in DANGEROUS + (DANGEROUS_SINCE_7 if version and int(version[1]) >= 7 else ()):
+        yield from ("--rename-command", command, "")
 
 
 def await_answer(url: str, alive: Callable[[], bool], *, patience: float = PATIENCE) -> None:

@@ -26,7 +26,7 @@ SHUT = ("mirrors", "tmp", "demo", "redis")
 """Folders in the data folder that are not the web's. Keys are their owner's alone from the beginning, save for the one
 that the web seals secrets with."""
 SHUT_FILES = ("postgres.log", "redis.log")
-FROM_HERE = ("PORTAL_ADMIN_PASSWORD", "PORTAL_MANAGER_PASSWORD")
+FROM_HERE = ("PORTAL_ADMIN_PASSWORD", "PORTAL_MANAGER_PASSWORD", "PORTAL_DATABASE_OWNER_URL")
 """Settings that are for this process alone."""
 
 

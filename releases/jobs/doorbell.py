@@ -14,6 +14,8 @@ import django_rq
 from redis.exceptions import RedisError
 from rq import Worker
 
+from releases.jobs.known import FUNCTIONS, function_of
+
 logger = logging.getLogger(__name__)
 
 QueueName = Literal["builds", "desk"]
@@ -26,6 +28,8 @@ def ring(queue: QueueName, function: str, key: int, job_id: UUID, *, somebody_wa
     """Enqueue `function(key)` under our own job id; False when Redis is away. Call it after the commit.
 
     What somebody waits for goes before what the portal does by itself."""
+    if function not in FUNCTIONS:
+        raise ValueError(f"{function} is no job: name it in jobs/known.py.")
     try:
         # "auto" is at once: else django-rq would wait for a commit by itself, and raise where nobody catches it.
         django_rq.get_queue(queue, commit_mode="auto").enqueue_call(
@@ -53,7 +57,7 @@ def is_waiting(queue: QueueName, job_id: UUID) -> bool:
 
 def bells_for_builds() -> set[str]:
     """The ids of the jobs that will each make a worker look for the next build. Raises `RedisError`."""
-    return {job.id for job in django_rq.get_queue("builds").jobs if job.func_name == NEXT_BUILD}
+    return {job.id for job in django_rq.get_queue("builds").jobs if function_of(job) == NEXT_BUILD}
 
 
 def answers() -> bool:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,12 +100,24 @@ def guarded(place: Path, python: tuple[str, dict[str, str]]) -> Iterator[Running
         portal.port = low_port()
         portal.environment["PORT"] = str(portal.port)
         portal.address = f"http://127.0.0.1:{portal.port}"
-        portal.start()
+        with a_group_of_the_engine():
+            portal.start()
         yield portal
         assert portal.stop() == 0
     finally:
         if portal.process is not None and portal.process.poll() is None:
             portal.process.kill()
+
+
+@contextmanager
+def a_group_of_the_engine() -> Iterator[None]:
+    """Whoever is root may well be in it, too, and hands it on."""
+    before = os.getgroups()
+    os.setgroups([*before, Path(ENGINE).stat().st_gid])
+    try:
+        yield
+    finally:
+        os.setgroups(before)
 
 
 def serving(portal: RunningPortal) -> list[Identity]:
@@ -178,7 +191,10 @@ WRITE = """
 import os, sys
 for path in sys.argv[1:]:
     try:
-        open(os.path.join(path, "mine") if os.path.isdir(path) else path, "ab")
+        if os.path.isdir(path):
+            os.rmdir(os.mkdir(made := os.path.join(path, "mine")) or made)
+        else:
+            open(path, "ab").close()
         print("written", path)
     except OSError as error:
         print(error.strerror, path)
@@ -198,9 +214,26 @@ def test_database_lets_it_in_as_the_portals_role_alone(guarded: RunningPortal, w
         connection.execute("CREATE ROLE somebody LOGIN")
     come = "import psycopg, sys\ntry: psycopg.connect(sys.argv[1]); print('in')\nexcept psycopg.Error as e: print(e)"
     database = guarded.database()
-    other = psycopg.conninfo.make_conninfo(database, user="somebody")
     assert web.tries(guarded, come, database) == "in"
-    assert 'Peer authentication failed for user "somebody"' in web.tries(guarded, come, other)
+    for role in ("postgres", "somebody"):
+        other = psycopg.conninfo.make_conninfo(database, user=role)
+        assert f'Peer authentication failed for user "{role}"' in web.tries(guarded, come, other)
+
+
+def test_redis_runs_nothing_for_it(guarded: RunningPortal, web: Identity) -> None:
+    """Redis is root's: where it writes its files, and what it loads, is nobody's to say."""
+    ask = """
+import redis, sys
+with redis.Redis(unix_socket_path=sys.argv[1]) as client:
+    print(client.ping())
+    for command in ("CONFIG SET dir /root", "MODULE LOAD /tmp/x.so", "REPLICAOF 127.0.0.1 1", "EVAL return(1) 0"):
+        try:
+            print(client.execute_command(*command.split()))
+        except redis.ResponseError as error:
+            print(str(error).split(",")[0])
+"""
+    said = web.tries(guarded, ask, str(guarded.home / "run" / "redis.sock")).splitlines()
+    assert said == ["True", *(f"unknown command `{name}`" for name in ("CONFIG", "MODULE", "REPLICAOF", "EVAL"))]
 
 
 def test_what_was_made_before_can_be_had(guarded: RunningPortal) -> None:
