@@ -65,7 +65,6 @@ def rules(kind: Network, openings: Iterable[Opening], neighbours: Iterable[str])
         return [answers, *told, *REFUSED]
     refused = [
         "-m addrtype --dst-type LOCAL",  # every address of this machine
-        "-m conntrack --ctstate DNAT",  # a port of this machine that leads into another container
         *(f"-d {network}" for network in dict.fromkeys((*NEAR, *neighbours))),
     ]
     return [*told, *(f"{match} {refusal}" for match in refused for refusal in REFUSED)]

@@ -35,6 +35,8 @@ CANARIES = {
     name: secrets.token_hex(16)
     for name in ("signing key", "site's password", "file of the portal", "of the application")
 }
+KEYS = ("audit_key", "secrets_key")
+"""Files of the data folder that the portal makes for itself: of each, a line is looked for."""
 SERVE = b"""
 import json, pathlib, inside
 
@@ -160,9 +162,11 @@ def public() -> str:
 @pytest.fixture(scope="module")
 def released(caged: RunningPortal, around: Surroundings) -> dict[str, Any]:
     """The release of an application whose package and whose module look around."""
+    keys = {name: max((caged.home / name).read_text().splitlines(), key=len) for name in KEYS}
+    assert all(len(line) > 30 for line in keys.values())
     wanted = json.dumps(
         {
-            "canaries": {name: word[::-1] for name, word in CANARIES.items()},
+            "canaries": {name: word[::-1] for name, word in (CANARIES | keys).items()},
             "targets": list(around.targets.values()),
             "names": [INDEX],
         }
@@ -241,7 +245,7 @@ BUILD: dict[str, Any] = {
     "largest_file": 0,
     "pids": 256,
     "cpus": 2.0,
-    "canaries": {name: [] for name in CANARIES},
+    "canaries": {name: [] for name in (*CANARIES, *KEYS)},
     "resolved": [INDEX],
 }
 RUN: dict[str, Any] = {

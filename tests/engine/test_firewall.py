@@ -200,6 +200,22 @@ def test_every_range_that_is_near_is_refused_and_what_is_far_is_not(
         assert ask(kind, far, *near) == dict.fromkeys((far, *near), "open")
 
 
+def test_address_of_this_machine_is_refused_though_it_is_in_no_range(
+    cage: Callable[..., Cage], ask: Callable[..., dict[str, str]], service: Listener
+) -> None:
+    """As that of a machine with a public address of its own, and no network around it."""
+    run("ip", "address", "add", f"{FAR}/32", "dev", "lo")
+    try:
+        closed = cage()
+        closed.keep()
+        target = f"{FAR}/{service.port}"
+        assert ask("build", target) == {target: "shut"}
+        closed.firewall.remove()  # the control
+        assert ask("build", target) == {target: "open"}
+    finally:
+        run("ip", "address", "delete", f"{FAR}/32", "dev", "lo")
+
+
 def test_another_container_is_reached_neither_beside_nor_by_its_published_port(
     docker: DockerEngine, cage: Callable[..., Cage], ask: Callable[..., dict[str, str]]
 ) -> None:
@@ -219,7 +235,8 @@ def test_another_container_is_reached_neither_beside_nor_by_its_published_port(
     inside = docker._inspect("public")["NetworkSettings"]["IPAddress"]
     targets = [f"{beside}/8080", f"{inside}/8080", *(f"{address}/{port}" for address in addresses())]
     assert ask("build", *targets) == dict.fromkeys(targets, "shut")
-    closed.firewall.remove()  # a builder may not even answer this machine
+    closed.firewall.remove()  # with them, a builder may not even answer this machine
+    assert ask("build", targets[0]) == {targets[0]: "shut"}  # the engine refuses it, too, where nothing else can
     for target in targets:  # the control: they listen
         address, _, at = target.partition("/")
         socket.create_connection((address, int(at)), timeout=5).close()
