@@ -69,7 +69,7 @@ def test_request_is_told_and_rings_only_after_the_commit(
         assert not doorbell.is_waiting("builds", build.job_id)
     assert doorbell.is_waiting("builds", build.job_id)
     (job,) = django_rq.get_queue("builds").jobs
-    assert (job.func_name, job.args) == ("releases.jobs.build.run_next", (build.pk,))
+    assert (job.func_name, list(job.args)) == ("releases.jobs.build.run_next", [build.pk])
     told = Event.objects.get(verb="build.requested")
     assert (told.actor, told.build, told.data) == (marta, build, {"ref": "v1.0.0", "commit": ref.commit})
 
