@@ -26,20 +26,29 @@ setup(name='sleeps', version='1')
 
 
 class Engine:
-    """A dockerd with its own socket and folders, in a network namespace of its own: it would remove the bridge of the
-    machine's own engine otherwise."""
+    """A dockerd with its own socket and folders, in namespaces of its own for network and mounts: it would remove the
+    bridge of the machine's own engine otherwise, and leave mounts behind."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = f"unix://{folder}/d.sock"
         self.process: subprocess.Popen[bytes] | None = None
+        self._namespaces = subprocess.Popen(["unshare", "--net", "--mount", "sleep", "infinity"])
+        eventually(self._has_own, seconds=10, what="the namespaces are there")
+
+    def _has_own(self) -> bool:
+        """Both: in the machine's own, this engine would be a menace."""
+        entered = Path(f"/proc/{self._namespaces.pid}/ns")
+        return all((entered / one).readlink() != (Path("/proc/self/ns") / one).readlink() for one in ("net", "mnt"))
 
     def start(self) -> None:
+        assert self._has_own()
         (self.folder / "pid").unlink(missing_ok=True)
         places = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
+        inside = ["nsenter", f"--target={self._namespaces.pid}", "--net", "--mount"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["unshare", "--net", "dockerd", f"--host={self.host}", *places, "--bridge=none", "--iptables=false"],
+                [*inside, "dockerd", f"--host={self.host}", *places, "--bridge=none", "--iptables=false"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -61,9 +70,13 @@ class Engine:
         self.process.wait()
 
     def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.process.terminate()
+                self.process.wait(30)
+        finally:
+            self._namespaces.kill()
+            self._namespaces.wait()
 
 
 @pytest.fixture
