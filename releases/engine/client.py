@@ -179,6 +179,8 @@ class Source:
                 if self._abandoned():
                     raise ConnectionAbortedError("nobody waits for the answer any more")
                 yield piece
+        except GeneratorExit:  # who reads them went away: the engine's fault, not theirs
+            raise
         except BaseException as error:
             self.error = error
             raise
