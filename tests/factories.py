@@ -32,6 +32,15 @@ from releases.specs import CommitFacts, Difference, FileChange, Limits, StackIma
 from releases.stacks import stack as stacks
 
 PASSWORD = "plum-pear-quince"
+GROUPS = (
+    ("0002_promises", "make_groups"),
+    ("0004_promises_of_environments", "let_groups_see"),
+    ("0008_promises_of_comparisons", "let_groups_see"),
+    ("0009_refs_that_tell", "let_groups_see"),
+    ("0011_operators", "make_group"),
+    ("0022_chain", "let_groups_see"),
+)
+"""What the migrations say of groups, in their order."""
 _next = count(1)
 
 
@@ -40,8 +49,8 @@ def user(role: str = "release managers", username: str = "", **fields: Any) -> U
     person = User.objects.create_user(username or f"person{next(_next)}", password=PASSWORD, **fields)
     if role:
         if not Group.objects.filter(name=role).exists():  # a test with real transactions has emptied all tables
-            import_module("releases.migrations.0002_promises").make_groups(apps, None)
-            import_module("releases.migrations.0011_operators").make_group(apps, None)
+            for name, function in GROUPS:
+                getattr(import_module(f"releases.migrations.{name}"), function)(apps, None)
         person.groups.add(Group.objects.get(name=role))
     return person
 
