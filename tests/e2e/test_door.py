@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +125,9 @@ def serving(portal: RunningPortal) -> list[Identity]:
     assert portal.process is not None
     found = []
     for process in psutil.Process(portal.process.pid).children(recursive=True):
-        if any(connection.laddr.port == portal.port for connection in process.net_connections("tcp")):
-            found += [process, *process.children(recursive=True)]
+        with suppress(psutil.NoSuchProcess):
+            if any(connection.laddr.port == portal.port for connection in process.net_connections("tcp")):
+                found += [process, *process.children(recursive=True)]
     assert len(found) > 2, "gunicorn and its two workers"
     return [Identity(process.uids().real, process.gids().real) for process in found]
 
@@ -141,9 +142,13 @@ def status(portal: RunningPortal) -> list[dict[str, str]]:
     assert portal.process is not None
     found = []
     for process in psutil.Process(portal.process.pid).children(recursive=True):
-        if process.environ().get("RELEASE_PORTAL_PROCESS") == "web":
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            found.append({name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)})
+        # Workers' children come and go while this looks.
+        with suppress(psutil.NoSuchProcess):
+            if process.environ().get("RELEASE_PORTAL_PROCESS") == "web":
+                lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                found.append(
+                    {name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)}
+                )
     return found
 
 

@@ -45,7 +45,8 @@ def test_flood_keeps_its_beginning_and_its_end_and_says_what_was_cut() -> None:
 def test_short_lines_are_a_flood_sooner() -> None:
     """Each is a record of its own for whoever keeps it."""
     short, long = (run(f"yes {line} | head -c 3000000", "1000000").stdout for line in ("x", "x" * 99))
-    a_piece, the_end = 256 * 1024 / 2, 128 * 1024 / 2  # what is read at once is not parted; the end is kept by its bytes
+    # What is read at once is not parted, and the end is kept by its bytes.
+    a_piece, the_end = 256 * 1024 / 2, 128 * 1024 / 2
     assert short.count(b"x\n") <= 1_000_000 / 66 + a_piece + the_end
     assert len(long) > 4 * len(short) / 3
 
