@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import django_rq
@@ -39,11 +40,19 @@ SUBJECTS = (
     "Sort fruit by season", "Show the price per kilo", "Answer /health", "Use Flask 3.1", "Round prices once",
     "Tell what is sold out", "Read the name from SHOP_NAME", "Bring the pears back", "Sell by the crate",
 )  # fmt: skip
-LINES = (
-    "The contract is kept", "Builder 3f1c8e2b7a90 with uv, user 10001:10001, 2 CPUs, 1024 MiB, 256 processes",
-    "$ uv pip compile requirements.txt", "Resolved 7 packages", "$ uv pip install 2 of 7 packages",
-    "Environment 5b2d90c1f3aa: 2 parts made, 6 kept from before",
-)  # fmt: skip
+PACKAGES = {
+    "blinker": ("1.9.0", 62_000), "click": ("8.3.1", 871_000), "flask": ("3.1.3", 934_000),
+    "itsdangerous": ("2.2.0", 148_000), "jinja2": ("3.1.6", 1_352_000), "markupsafe": ("3.0.3", 84_000),
+    "werkzeug": ("3.1.5", 2_118_000),
+}  # fmt: skip
+"""Version and unpacked bytes of what each release holds."""
+LATER = {"babel": (4, "2.17.0", 1_940_000), "segno": (9, "1.6.6", 384_000)}
+"""What releases hold from one on: its number, version and bytes."""
+RUNTIME, BARE = 36_100_000, 1_104_000
+"""Bytes of an image without an application, and of an environment without packages."""
+BUILDER = "Builder d308825c21e8 with uv, user 10001:10001, 2 CPUs, 1024 MiB, 256 processes, read-only root"
+TRIED = (BUILDER, "$ uv pip compile requirements.txt")
+MADE = (*TRIED, "$ uv pip install 2 of 7 packages", "The environment is ready: 3 parts.")
 
 
 def make() -> User:
@@ -51,7 +60,7 @@ def make() -> User:
     marta = factories.user(username="marta", first_name="Marta", last_name="Ruiz")
     orchard = factories.application("orchard", created_by=marta)
     for number in (1, 2, 3):
-        _release(orchard, number, marta, size=61_000_000)
+        _release(orchard, number, marta, source=17_000_000)
     shop = factories.application("fruit-shop", environment={"SHOP_NAME": "Fruit Shop"}, created_by=marta)
     releases = [_release(shop, number, marta) for number in range(1, 10)]
     failed = _failed(shop, marta)
@@ -134,18 +143,56 @@ def _date_others() -> None:
     Application.objects.exclude(refs_error="").update(refs_read_at=MOMENT - timedelta(hours=1, minutes=1))
 
 
-def _release(app: Application, number: int, by: User, *, size: int = 42_600_000) -> Build:
+def _release(app: Application, number: int, by: User, *, source: int = 20_000) -> Build:
+    """One with so many bytes of its own, and some more in each."""
     tag = factories.ref(
         app, f"v1.{number - 1}.0", age=timedelta(days=2 * (10 - number), hours=1), subject=SUBJECTS[number - 1]
     )
-    packages = {"flask": "3.1.0" if number < 4 else "3.1.3", "jinja2": "3.1.6", "markupsafe": "3.0.3"}
-    if number > 6:
-        packages["babel"] = "2.17.0"
+    later = {name: (version, size) for name, (since, version, size) in LATER.items() if number >= since}
+    held = PACKAGES | later
+    sizes = {"environment": BARE, **{f"{name}-{version}": size for name, (version, size) in held.items()}}
+    own = source + 61_000 * number
+    packed = (sum(sizes.values()) + own) // 3
+    weighed = {
+        "size": packed,
+        "members": [{"name": n, "size": size // 3, "unpacked": size} for n, size in {**sizes, "source": own}.items()],
+        "sheets": [
+            {"diff_id": factories.sha256("environment"), "size": sum(sizes.values()), "members": [*range(len(sizes))]},
+            {"diff_id": factories.sha256(f"source {number}"), "size": own, "members": [len(sizes)]},
+        ],
+    }
     build = factories.succeeded_build(
-        app, ref=tag, by=by, size=size + 130_000 * number * (number % 3), runner="trixie", packages=packages
-    )
-    _log(build, [*LINES, f"sha256 {build.artifact.sha256 if build.artifact else ''}, 3,412,880 bytes"], "Succeeded")
+        app, ref=tag, by=by, size=RUNTIME + sum(sizes.values()) + own, runner="trixie", weighed=weighed,
+        packages={name: version for name, (version, _size) in held.items()},
+        builder_image=factories.image_id("builder"), base_image=factories.image_id("base"),
+    )  # fmt: skip
+    _log(build, _told(build, len(sizes)), f"Succeeded: app.tar.gz {packed / 1e6:.1f} MB")
     return build
+
+
+def _told(build: Build, parts: int) -> dict[str, Sequence[str]]:
+    """What the log of a release says in each step."""
+    assert build.artifact is not None
+    assert build.image is not None
+    return {
+        "checkout": _checkout(build),
+        "produce": (
+            *MADE,
+            f"Environment {factories.sha256('environment')[:12]}: 2 parts made, {parts - 2} kept from before",
+        ),
+        "collect": (f"app.tar.gz: {build.artifact.size:,} bytes", f"sha256 {build.artifact.sha256}"),
+        "package": (
+            f"Image {build.image.image_id}, {build.image.size:,} bytes in 3 layers; only what is new was sent",
+        ),
+        "probe": ("Container started, asking GET /", "GET / answered 200 OK after 0.96 s."),
+    }
+
+
+def _checkout(build: Build) -> Sequence[str]:
+    return (
+        f"{build.ref} is commit {build.commit}, as it was when this build was asked for",
+        "6 files, 14,812 bytes, from the mirror", "The contract is kept: requirements.txt, app/, app:app",
+    )  # fmt: skip
 
 
 def _failed(app: Application, by: User) -> Build:
@@ -159,9 +206,8 @@ def _failed(app: Application, by: User) -> Build:
     _step(build, "checkout", 0.41)
     _step(build, "produce", 1.9, "failed")
     build.mark_ended(Outcome.FAILED, why)
-    _log(
-        build, [*LINES[:3], "error: No solution found: flask==3.1.9 does not exist; newest is 3.1.3"], f"Failed: {why}"
-    )
+    refused = "error: No solution found: flask==3.1.9 does not exist; newest is 3.1.3"
+    _log(build, {"checkout": _checkout(build), "produce": (*TRIED, refused)}, f"Failed: {why}")
     return build
 
 
@@ -175,11 +221,11 @@ def _compared(before: Build, last: Build, failed: Build) -> None:
     files = (
         FileChange("app/prices.py", "changed", 1_840, 2_112),
         FileChange("app/templates/crate.html", "added", 0, 731),
-        FileChange("requirements.txt", "changed", 96, 96),
+        FileChange("requirements.txt", "changed", 96, 110),
     )
     factories.comparison(before, last, factories.difference(2, 3, come=come, files=files))
     wanted = (CommitFacts(failed.commit, "Iker Sanz", when - 7_000, failed.subject),)
-    asked = (FileChange("requirements.txt", "changed", 96, 97),)
+    asked = (FileChange("requirements.txt", "changed", 110, 110),)
     factories.comparison(last, failed, factories.difference(1, 1, come=wanted, files=asked))
 
 
@@ -188,7 +234,7 @@ def _running(app: Application, by: User) -> None:
     build = factories.running_build(app, ref=tag, by=by)
     _step(build, "checkout", 0.38)
     Step.objects.create(build=build, position=2, name="produce", started_at=timezone.now())
-    _log(build, LINES[:4], "")
+    _log(build, {"checkout": _checkout(build), "produce": MADE[:-1]}, "")
 
 
 def _step(build: Build, name: str, seconds: float, result: str = "succeeded") -> None:
@@ -220,21 +266,27 @@ def _prepared() -> None:
     row = Preparation.objects.request(STACK, stacks.load(STACK).digest, by=None)
     row.take_up()
     sizes = say("Builder %(builder).0f MB, runner %(runner).0f MB.", builder=388.0, runner=36.1)
-    images = (factories.image_id("builder"), 388_014_592, factories.image_id("trixie"), 36_100_000, "")
+    images = (factories.image_id("builder"), 388_014_592, factories.image_id("trixie"), RUNTIME, "")
     row.mark_succeeded(StackImages(*images, row.digest), sizes)
 
 
-def _log(build: Build, lines: list[str] | tuple[str, ...], end: str) -> None:
-    """What the worker wrote, with times that are the same in each run."""
+def _log(build: Build, told: Mapping[str, Sequence[str]], end: str) -> None:
+    """What the worker wrote, with times that are the same in each run: a step's lines are spread over it."""
+    took = dict(build.steps.values_list("name", "seconds"))
+    times, began = [], 0.0
     with LogWriter(log_path(build.pk)) as log:
-        log.step("checkout")
-        log.line(f"{build.ref} is {build.commit[:12]}")
-        log.step("produce")
-        for line in lines:
-            log.line(line)
+        for name, lines in told.items():
+            seconds = took[name] or 1.2
+            log.step(name)
+            for line in lines:
+                log.line(line)
+            times += [began + seconds * place / (len(lines) + 1) for place in range(len(lines) + 1)]
+            began += seconds
         if end:
             log.line(end)
+            times.append(began)
     path = log_path(build.pk)
     written = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # splitlines would split at the mark of a step
     texts = [line.split("\t", 1)[1] for line in written]
-    path.write_text("".join(f"{0.31 * place:.2f}\t{text}\n" for place, text in enumerate(texts)), encoding="utf-8")
+    dated = zip(times, texts, strict=True)
+    path.write_text("".join(f"{at:.2f}\t{text}\n" for at, text in dated), encoding="utf-8")
