@@ -143,7 +143,7 @@ def _file(request: HttpRequest, form: AuditFilter, events: EventQuerySet, wanted
     if wanted not in ("csv", "json") or form.errors:
         sentences = form.problems() or [_("The format is csv or json.")]
         return HttpResponse("\n".join(sentences) + "\n", status=400, content_type="text/plain; charset=utf-8")
-    rows = (record(request, event) for event in events.select_related("build__application").iterator(export.CHUNK))
+    rows = (record(request, event) for event in export.in_turn(events.select_related("build__application")))
     if wanted == "json":
         return export.attachment(export.json_pieces("events", COLUMNS, rows), "application/json", "audit.json")
     return export.attachment(export.csv_lines(COLUMNS, _flat(rows)), "text/csv; charset=utf-8", "audit.csv")

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How one page did. Milliseconds, and bytes of the whole answer (0 where only the first byte was waited for)."""
+    """How one page did. Milliseconds, and bytes of the whole answer (0 where only the first row was waited for)."""
 
     page: str
     address: str
@@ -81,12 +81,12 @@ def look(options: Options, home: Path, say: Say) -> Looked:
 
 
 def _ask(visitor: Visitor, page: Page) -> tuple[float, int]:
-    """Milliseconds until the last byte (or the first), and how many bytes there were."""
+    """Milliseconds until the last byte (or the first row), and how many bytes there were."""
     began = time.perf_counter()
-    answer = visitor.get(page.address, stream=page.first_byte)
+    answer = visitor.get(page.address, stream=page.first_row)
     size = 0
-    if page.first_byte:
-        next(answer.iter_content(1))
+    if page.first_row:
+        _lines(answer, 2)  # the head tells nothing of the rows
     else:
         size = len(answer.content)
     taken = 1000 * (time.perf_counter() - began)
@@ -94,6 +94,14 @@ def _ask(visitor: Visitor, page: Page) -> tuple[float, int]:
     if answer.status_code != 200:
         raise BenchFailed(f"{page.name} ({page.address}) answers {answer.status_code}, so its time says nothing.")
     return taken, size
+
+
+def _lines(answer: requests.Response, wanted: int) -> None:
+    """Read so many lines, and no more."""
+    for byte in answer.iter_content(1):
+        wanted -= byte == b"\n"
+        if not wanted:
+            return
 
 
 def _seen(page: Page, times: list[float], size: int) -> Seen:

@@ -13,8 +13,8 @@ from tests.bench.commands import BenchFailed
 class Page:
     name: str
     address: str
-    first_byte: bool = False
-    """A file that is sent while it is read: only the time to its first byte is promised."""
+    first_row: bool = False
+    """A file that is sent while it is read: only the time to its first row is promised."""
 
 
 NEWEST_RELEASE = """
@@ -127,8 +127,8 @@ def _of_history(release: Mapping[str, Any]) -> Iterator[Page]:
         yield Page(f"history, {name}", f"/history/?{query}")
     yield Page("history, names offered", "/history/applications/?application=que")
     for form in ("csv", "json"):
-        yield Page(f"history, {form}: first byte", f"/history/?format={form}", first_byte=True)
-    yield Page("history, csv of a package: first byte", "/history/?format=csv&package=flask", first_byte=True)
+        yield Page(f"history, {form}: first row", f"/history/?format={form}", first_row=True)
+    yield Page("history, csv of a package: first row", "/history/?format=csv&package=flask", first_row=True)
 
 
 def _others() -> Iterator[Page]:
