@@ -13,6 +13,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.console import is_fault
 from tests.e2e.portal import PASSWORD, RunningPortal
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
@@ -47,7 +48,7 @@ def page(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
     fresh = context.new_page()
     errors: list[str] = []
     fresh.on("pageerror", lambda error: errors.append(str(error)))
-    fresh.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    fresh.on("console", lambda message: errors.append(message.text) if is_fault(message) else None)
     fresh.goto("/")
     fresh.get_by_label("User").fill("manager")
     fresh.get_by_label("Password").fill(PASSWORD)

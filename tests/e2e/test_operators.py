@@ -38,8 +38,8 @@ def metrics(portal: RunningPortal) -> dict[str, float]:
 
 
 def log(portal: RunningPortal) -> list[dict[str, Any]]:
-    """What the terminal of ./run has said, each line an object."""
-    return [json.loads(line) for line in portal.output.read_text().splitlines()]
+    """What the terminal of ./run has said, each line an object; the last may not be whole yet."""
+    return [json.loads(line) for line in portal.output.read_text().rpartition("\n")[0].splitlines()]
 
 
 def test_pause_order_and_an_emptied_redis(watched: RunningPortal) -> None:
@@ -98,6 +98,11 @@ def test_every_line_of_the_log_is_json_and_names_its_build(watched: RunningPorta
         assert (line["application"], line["number"], line["attempt"], line["process"]) == ("shop", 1, 1, "builds")
         assert line["job"]
     answer = watched.page().get("/no-such-page/")
-    (told,) = [line for line in log(watched) if line.get("request_id") == answer.headers["X-Request-ID"]]
+
+    def said() -> list[dict[str, Any]]:
+        return [line for line in log(watched) if line.get("request_id") == answer.headers["X-Request-ID"]]
+
+    eventually(lambda: bool(said()), seconds=20, what="the log has the request")
+    (told,) = said()
     assert told["message"] == "Not Found: /no-such-page/"
     assert told["process"] == "web"

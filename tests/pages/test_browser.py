@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -23,6 +23,7 @@ from releases.specs import CommitFacts
 from releases.storage import Blobs
 from releases.vault.pairs import new_pair
 from tests import factories
+from tests.console import is_fault
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -113,11 +114,6 @@ def open_as(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert errors == []
-
-
-def is_fault(message: ConsoleMessage) -> bool:
-    """Chromium also calls it an error when a form is refused (422); that is no fault of a page."""
-    return message.type == "error" and "status of 422" not in message.text
 
 
 def shop_with_a_past() -> Application:
