@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from releases.models import Application, Build, Image, Outcome
+from releases.views import export
 from tests import factories
 from tests.pages.reading import body, see, source, words
 
@@ -327,6 +328,22 @@ def test_history_csv_starts_no_formula(manager: Client, ref: str) -> None:
     Build.objects.update(ref=ref)
     (row,) = csv.DictReader(io.StringIO(body(manager.get(f"{PAGE}?format=csv"))))
     assert row["ref"] == f"'{ref}"
+
+
+@pytest.mark.parametrize("builds", [1, 2, 3, 5, 6])
+def test_files_hold_each_row_once_wherever_one_reading_ends(
+    manager: Client, builds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "FIRST", 2)
+    monkeypatch.setattr(export, "CHUNK", 3)
+    app = factories.application("shop")
+    for _ in range(builds):
+        factories.finished_build(app)
+    expected = list(range(builds, 0, -1))
+    rows = csv.DictReader(io.StringIO(body(manager.get(f"{PAGE}?format=csv"))))
+    assert [int(row["number"]) for row in rows] == expected
+    found = json.loads(body(manager.get(f"{PAGE}?format=json")))
+    assert [row["number"] for row in found["builds"]] == expected
 
 
 def test_history_csv_without_rows_has_its_head(manager: Client) -> None:
