@@ -104,7 +104,7 @@ class RunningPortal:
         assert self.process.poll() is None, f"the portal ended:\n{self.output.read_text()[-3000:]}"
         try:
             return requests.get(f"{self.address}/healthz", timeout=5).status_code
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return 0
 
     def stop(self) -> int:
