@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +52,17 @@ def test_address_of_this_machine_is_near_even_when_it_is_public(monkeypatch: pyt
     monkeypatch.setattr("releases.engine.cage.NEAR", ())
     monkeypatch.setattr("releases.engine.cage.neighbours", list)
     assert set(openings("127.0.0.1:80", lambda name: [name])) == {Opening("127.0.0.1/32", 80)}
+
+
+def test_default_index_is_the_one_that_pip_names_in_its_help() -> None:
+    bare = {"PIP_CONFIG_FILE": os.devnull}  # its help names what a configuration sets
+    command = (sys.executable, "-m", "pip", "install", "--help")
+    told = subprocess.run(command, env=bare, capture_output=True, text=True, check=True)
+    index = re.search(r"\(default\s+https://([^/\s]+)/", told.stdout)
+    assert index
+    where, files = DEFAULT_INDEX
+    assert where == f"{index[1]}:443"
+    assert re.fullmatch(r"[a-z.]+:443", files)
 
 
 @pytest.mark.parametrize(
