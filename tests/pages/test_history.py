@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 from django.db import connection
@@ -344,6 +345,23 @@ def test_files_hold_each_row_once_wherever_one_reading_ends(
     assert [int(row["number"]) for row in rows] == expected
     found = json.loads(body(manager.get(f"{PAGE}?format=json")))
     assert [row["number"] for row in found["builds"]] == expected
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_file_has_its_first_row_before_the_others_are_asked_for(
+    manager: Client, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "FIRST", 1)
+    monkeypatch.setattr(export, "CHUNK", 1)
+    app = factories.application("shop")
+    for _ in range(3):
+        factories.finished_build(app)
+    pieces = iter(manager.get(f"{PAGE}?format={form}"))
+    with CaptureQueriesContext(connection) as before:
+        assert b"shop" in b"".join([*islice(pieces, 2)])
+    with CaptureQueriesContext(connection) as after:
+        assert b"".join(pieces).count(b"shop/builds/") == 2
+    assert (len(before), len(after)) == (2, 2)
 
 
 def test_history_csv_without_rows_has_its_head(manager: Client) -> None:

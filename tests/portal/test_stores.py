@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -16,11 +17,11 @@ from portal.supervisor import Child, Supervisor, kill_marked
 
 
 @contextmanager
-def running(home: Path) -> Iterator[tuple[Child, Child]]:
+def running(home: Path, *, durable: bool = False) -> Iterator[tuple[Child, Child]]:
     run_dir = home / "run"
     places.make_run_dir(run_dir)
     with Supervisor(str(home), drain_seconds=30, output=io.StringIO()) as watch:
-        database = watch.add(postgres.private_server(home, run_dir, durable=False))
+        database = watch.add(postgres.private_server(home, run_dir, durable=durable))
         queue = watch.add(redis_server.private_server(home, run_dir))
         postgres.await_answer(database_url(home), lambda: database.alive)
         redis_server.await_answer(queue_url(home), lambda: queue.alive)
@@ -71,6 +72,16 @@ def test_stores_listen_on_no_port_and_are_closed_to_other_accounts(tmp_path: Pat
             assert client.config_get("appendonly") == {"appendonly": "yes"}
         for closed in (tmp_path / "run", tmp_path / "postgres"):
             assert closed.stat().st_mode & 0o077 == 0
+
+
+def test_postgres_of_a_portal_keeps_what_it_reads_in_an_eighth_of_the_memory(tmp_path: Path) -> None:
+    with running(tmp_path, durable=True), psycopg.connect(database_url(tmp_path)) as connection:
+        row = connection.execute(
+            "SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'shared_buffers'"
+        ).fetchone()
+    assert row is not None
+    eighth = psutil.virtual_memory().total // 8
+    assert row[0] == pytest.approx(max(128 * 1024**2, min(eighth, 1024**3)), abs=1024**2)
 
 
 def test_postgres_cluster_that_was_half_made_is_made_again(tmp_path: Path) -> None:
