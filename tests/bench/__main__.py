@@ -21,13 +21,14 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         from portal.setup import SetupFailed
-        from tests.bench import measuring, viewer
+        from tests.bench import flood, measuring, viewer
         from tests.bench.commands import BenchFailed
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
         return 2
     try:
-        return viewer.bench(options, DOCUMENT) if options.log else measuring.bench(options, DOCUMENT)
+        carry_out = viewer.bench if options.log else flood.bench if options.flood else measuring.bench
+        return carry_out(options, DOCUMENT)
     except (BenchFailed, SetupFailed, ImproperlyConfigured) as error:
         print(error, file=sys.stderr)
         return 2

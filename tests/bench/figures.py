@@ -42,6 +42,11 @@ class Spread:
         return cls(statistics.median(listed), min(listed), max(listed))
 
 
+def p95(values: Sequence[float]) -> float:
+    """So much or less are 95 of 100."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """All rounds of one case of one application. Ratios are of each turn, because the machine drifts between turns."""

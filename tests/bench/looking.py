@@ -8,7 +8,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ from typing import Any
 import requests
 
 from tests.bench.commands import BenchFailed
+from tests.bench.figures import p95
 from tests.bench.options import Options
+from tests.bench.own_portal import Say
 from tests.bench.pages import Page, pages
 from tests.bench.table import aligned
 from tests.e2e.portal import RunningPortal, Visitor
@@ -30,7 +32,6 @@ WARM_UP = 4
 BUILDS_OF_ONE = 100
 """Builds for each application."""
 ACTIVE = 12
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,7 @@ def _lines(answer: requests.Response, wanted: int) -> None:
 
 
 def _seen(page: Page, times: list[float], size: int) -> Seen:
-    p95 = statistics.quantiles(times, n=20, method="inclusive")[-1] if len(times) > 1 else times[0]
-    return Seen(page.name, page.address, statistics.median(times), p95, max(times), size)
+    return Seen(page.name, page.address, statistics.median(times), p95(times), max(times), size)
 
 
 @contextmanager

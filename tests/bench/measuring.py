@@ -16,7 +16,7 @@ def bench(options: Options, document: Path) -> int:
     """0 when all goals that were measured are met, else 1. Raises `BenchFailed` or `SetupFailed`."""
     if options.pages:
         return bench_pages(options, document)
-    _set_up(may_install=options.may_install)
+    set_up(may_install=options.may_install)
     with workshop(options, settings.PORTAL_HOME, record.say) as prepared:
         measured = prepared.measure()
     rows = figures.rows(measured.turns)
@@ -39,7 +39,7 @@ def bench_pages(options: Options, document: Path) -> int:
     return 0 if all(seen.is_met for seen in looked.seen) else 1
 
 
-def _set_up(*, may_install: bool) -> None:
+def set_up(*, may_install: bool) -> None:
     """What `./run` itself sets up, for the portal that is started here installs nothing."""
     packages.need("git", "to release from repositories", may_install=may_install)
     redis_server.ensure(may_install=may_install)

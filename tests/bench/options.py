@@ -21,6 +21,9 @@ minutes for the default of 3 rounds; leave the machine alone meanwhile.
 With --log it measures the page of a build's log in a browser (chromium): how soon 100,000 finished lines can be used,
 and how far behind a log that grows by 5,000 lines a second is shown. One minute and a half for 3 rounds.
 
+With --flood it measures what a gigabyte of output costs a build, how much of it is kept, and how quick the pages are
+meanwhile. One minute and a half for 3 rounds.
+
 applications: tiny         Flask
               modern       Flask, psycopg[binary], numpy, requests, SQLAlchemy
               heavy        Flask, with uwsgi and markupsafe compiled from source
@@ -50,6 +53,8 @@ class Options:
     log: bool
     """The log's page instead of releases."""
     may_install: bool
+    flood: bool = False
+    """A build that prints a gigabyte instead of releases."""
     pages: bool = False
     """Measure the pages instead of releases."""
     builds: int = 100_000
@@ -80,6 +85,7 @@ def parse(arguments: Sequence[str]) -> Options:
         listed = ",".join(known)
         parser.add_argument(f"--{name}", type=_some_of(known), default=known, metavar="A,B", help=f"default {listed}")
     parser.add_argument("--log", action="store_true", help="measure the page of a long and of a growing log instead")
+    parser.add_argument("--flood", action="store_true", help="measure a build that prints a gigabyte instead")
     parser.add_argument("--json", type=_place, metavar="FILE", help="write all figures there; - is stdout")
     parser.add_argument("--write-docs", action="store_true", help="put the result into docs/benchmarks.md")
     parser.add_argument("--no-install", action="store_true", help=argparse.SUPPRESS)  # of ./run itself
@@ -93,8 +99,11 @@ def parse(arguments: Sequence[str]) -> Options:
         "--home", default="", metavar="FOLDER", help="keep the invented builds there for the next time"
     )
     given = parser.parse_args(arguments)
-    if given.log and (given.applications, given.cases) != (APPLICATIONS, CASES):
-        parser.error("--log releases nothing: leave --applications and --cases away")
+    chosen = [f"--{name}" for name in ("log", "flood", "pages") if getattr(given, name)]
+    if len(chosen) > 1:
+        parser.error(f"{' and '.join(chosen)} measure different things: one at a time")
+    if chosen and (given.applications, given.cases) != (APPLICATIONS, CASES):
+        parser.error(f"{chosen[0]} releases none of them: leave --applications and --cases away")
     return Options(
         rounds=given.rounds,
         applications=given.applications,
@@ -103,6 +112,7 @@ def parse(arguments: Sequence[str]) -> Options:
         write_docs=given.write_docs,
         log=given.log,
         may_install=not given.no_install,
+        flood=given.flood,
         pages=given.pages,
         builds=given.builds,
         requests=given.requests,

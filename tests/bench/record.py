@@ -21,6 +21,7 @@ from tests.bench.turns import Measured
 BEGINS, ENDS = "<!-- written by ./run bench --write-docs, from here -->", "<!-- to here -->"
 PAGES_BEGIN = "<!-- written by ./run bench --pages --write-docs, from here -->"
 BEGINS_LOG = "<!-- written by ./run bench --log --write-docs, from here -->"
+BEGINS_FLOOD = "<!-- written by ./run bench --flood --write-docs, from here -->"
 
 
 def machine() -> dict[str, Any]:
@@ -104,9 +105,14 @@ def say(sentence: str) -> None:
 
 
 def _section(options: Options, tables: str, facts: Mapping[str, Any]) -> str:
-    rounds = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
-    asked = f"{rounds} of {', '.join(options.cases)} on {', '.join(options.applications)}"
+    times = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
+    asked = f"{times} of {', '.join(options.cases)} on {', '.join(options.applications)}"
     return f"Measured {when()}: {asked}. {machine_in_words(facts)}\n\n```text\n{tables}```\n"
+
+
+def rounds(options: Options) -> str:
+    """When and where so many were measured, with the engine."""
+    return f"Measured {when()}: {options.rounds} rounds. {machine_in_words(machine())}"
 
 
 def when() -> str:

@@ -39,7 +39,7 @@ def text(rows: Sequence[Row], measured: Measured, goals: Sequence[Goal]) -> str:
         "Sizes, MB, as the engine counts them.",
         _sizes(measured.turns),
         "Goals",
-        _goals(goals),
+        reached(goals),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -115,7 +115,8 @@ _SIZES = {
 }
 
 
-def _goals(goals: Sequence[Goal]) -> str:
+def reached(goals: Sequence[Goal]) -> str:
+    """Which goals were met."""
     lines = [["goal", "wanted", "reached", "met"]]
     lines += [[goal.what, goal.wanted, goal.reached, "yes" if goal.met else "NO"] for goal in goals]
     return aligned(lines, left=1)
@@ -128,6 +129,12 @@ def _names(rows: Sequence[Row], side: str, *, but: Sequence[str] = ()) -> list[s
         name for parts in longest for name in parts if any(getattr(row, f"{side}_parts").get(name) for row in rows)
     )
     return [name for name in dict.fromkeys(taking_time) if name not in but]
+
+
+def three(values: Sequence[float]) -> list[str]:
+    """Median, least and most, each for a column of its own."""
+    spread = Spread.of(values)
+    return [f"{value:.2f}" for value in (spread.median, spread.least, spread.most)]
 
 
 def _spread(spread: Spread, unit: str = "") -> str:

@@ -1,31 +1,23 @@
-"""The measuring itself: both sides and the floor in turn, and nothing left behind whatever happens."""
+"""The measuring itself: both sides and the floor in turn."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import signal
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import psycopg
-import requests
 
 from tests.bench import commands
 from tests.bench.applications import ALL, commit
 from tests.bench.click import Clicker
-from tests.bench.commands import BenchFailed
 from tests.bench.figures import Side, Turn
 from tests.bench.floor import Floor, Kept
 from tests.bench.options import Options
+from tests.bench.own_portal import Say, own_portal, remove_images, undisturbed
 from tests.bench.procedure import Origin
 from tests.e2e.portal import RunningPortal
-
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -67,7 +59,7 @@ class Bench:
             if "source" in self.options.cases:
                 measured.probes.setdefault(name, []).append(self._probe(name, own))
         finally:
-            _remove_images(f"release-portal-{self.portal.instance}/{own}")
+            remove_images(f"release-portal-{self.portal.instance}/{own}")
 
     def _turn(self, name: str, own: str, repository: str, case: str, number: int) -> Turn:
         ref = "first" if case == "again" else case
@@ -104,16 +96,10 @@ def _calm(measure: Callable[[], Side]) -> Side:
 @contextmanager
 def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
     """Both sides, prepared, in a folder of their own below `home`; all of it is gone afterwards."""
-    home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=home))
-    portal = RunningPortal(folder / "home", PORTAL_DEMO="0", PORTAL_LOG_LEVEL="WARNING")
-    origin = Origin(folder / "origin", portal.repositories, secrets.token_hex(4))
-    try:
-        with interruptible():
-            portal.repositories.mkdir(parents=True)
+    with own_portal(home, say) as (portal, folder):
+        origin = Origin(folder / "origin", portal.repositories, secrets.token_hex(4))
+        try:
             (folder / "floor").mkdir()
-            say("Starting a portal of its own.")
-            portal.start()
             clicker = Clicker(portal)
             say("Preparing the portal's stack; the first time takes some minutes.")
             clicker.prepare()
@@ -122,67 +108,7 @@ def workshop(options: Options, home: Path, say: Say) -> Iterator[Bench]:
             floor = Floor(folder / "floor", f"{origin.name}/floor:latest")
             yield Bench(options, portal, clicker, origin, floor, say)
             clicker.close()
-    except (psycopg.Error, requests.RequestException) as error:
-        raise BenchFailed(f"The portal that is measured went away ({error}); it said last: {_said(portal)}") from error
-    finally:
-        with undisturbed():
-            say("Clearing up.")
-            end(portal)
-            origin.clear()
-            commands.quietly("docker", "rmi", "--force", f"{origin.name}/floor:latest")
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _said(portal: RunningPortal) -> str:
-    lines = portal.output.read_text(errors="replace").splitlines() if portal.output.exists() else []
-    return " | ".join(line.strip() for line in lines[-5:] if line.strip()) or "nothing"
-
-
-def end(portal: RunningPortal) -> None:
-    """End the portal whatever state it is in, and take its images and containers out of the engine."""
-    if portal.process is None:
-        return
-    with suppress(Exception):
-        portal.stop()
-    if portal.process.poll() is None:
-        portal.process.kill()
-        portal.process.wait()
-    with suppress(OSError):
-        for container in portal.containers():
-            commands.quietly("docker", "rm", "--force", "--volumes", container)
-        _remove_images(f"release-portal-{portal.instance}/*")
-
-
-def _remove_images(repository: str) -> None:
-    listed = commands.run(
-        "docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={repository}"
-    )
-    if tags := listed.split():
-        commands.quietly("docker", "rmi", "--force", *tags)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM and a closed terminal end it as Ctrl-C does."""
-
-    def interrupted(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not keep us from clearing up."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        finally:
+            with undisturbed():
+                origin.clear()
+                commands.quietly("docker", "rmi", "--force", f"{origin.name}/floor:latest")

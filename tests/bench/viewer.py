@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +19,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from portal.setup import engine, packages, redis_server
 from tests.bench import long_log, record, table
 from tests.bench.commands import BenchFailed
-from tests.bench.figures import Goal, Spread
+from tests.bench.figures import Goal
 from tests.bench.options import Options
+from tests.bench.own_portal import own_portal
 from tests.e2e.portal import PASSWORD, RunningPortal
 
 A_SECOND, SECONDS = 5_000, 20.0
@@ -75,7 +75,7 @@ def bench(options: Options, document: Path) -> int:
     tables = text(drawn, followed, reached)
     record.tell(options, tables, _as_json(options, drawn, followed, reached))
     if options.write_docs:
-        record.put(document, record.BEGINS_LOG, f"{_about(options)}\n\n```text\n{tables}```\n")
+        record.put(document, record.BEGINS_LOG, f"{record.rounds(options)}\n\n```text\n{tables}```\n")
     return 0 if all(goal.met for goal in reached) else 1
 
 
@@ -132,20 +132,11 @@ def _elements(page: Page) -> int:
 
 @contextmanager
 def _portal() -> Iterator[tuple[RunningPortal, dict[str, dict[str, str]]]]:
-    settings.PORTAL_HOME.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=settings.PORTAL_HOME))
-    portal = RunningPortal(folder / "home", PORTAL_DEMO="0", PORTAL_LOG_LEVEL="WARNING")
-    try:
-        record.say("Starting a portal of its own.")
-        portal.start()
+    with own_portal(settings.PORTAL_HOME, record.say) as (portal, _):
         done = portal.manage("shell", "-v", "0", "-c", "from tests.bench.long_log import seed; seed()")
         if done.returncode:
             raise BenchFailed(f"The builds to look at could not be written: {done.stderr.strip()[-500:]}")
         yield portal, json.loads(done.stdout)
-    finally:
-        if portal.process and portal.process.poll() is None:
-            portal.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -194,35 +185,25 @@ def goals(drawn: Sequence[Drawn], followed: Sequence[Followed]) -> list[Goal]:
 def text(drawn: Sequence[Drawn], followed: Sequence[Followed], reached: Sequence[Goal]) -> str:
     """All tables, with a blank line between them."""
     draws = [
-        ["first lines on the screen", *_spread([one.first for one in drawn])],
-        ["all lines, steps and the end", *_spread([one.whole for one in drawn])],
-        ["a search over all lines, after that", *_spread([one.search for one in drawn])],
-        ["a jump to the first step, after that", *_spread([one.jump for one in drawn])],
+        ["first lines on the screen", *table.three([one.first for one in drawn])],
+        ["all lines, steps and the end", *table.three([one.whole for one in drawn])],
+        ["a search over all lines, after that", *table.three([one.search for one in drawn])],
+        ["a jump to the first step, after that", *table.three([one.jump for one in drawn])],
     ]
     follows = [
-        ["age of the last line on the screen, median", *_spread([one.median for one in followed])],
-        ["age of the last line on the screen, most", *_spread([one.most for one in followed])],
-        ["longest time without a new frame", *_spread([one.longest_frame for one in followed])],
+        ["age of the last line on the screen, median", *table.three([one.median for one in followed])],
+        ["age of the last line on the screen, most", *table.three([one.most for one in followed])],
+        ["longest time without a new frame", *table.three([one.longest_frame for one in followed])],
     ]
     head = ["median", "least", "most"]
     elements = max(*(one.elements for one in drawn), *(one.elements for one in followed))
-    goal_lines = [[one.what, one.wanted, one.reached, "yes" if one.met else "NO"] for one in reached]
     parts = [
         table.aligned([[f"a finished log of {long_log.LINES:,} lines, seconds", *head], *draws], left=1),
         table.aligned([[f"a log that grows to {followed[-1].lines:,} lines, seconds", *head], *follows], left=1),
         f"At most {elements:,} elements were in the page.",
-        table.aligned([["goal", "wanted", "reached", "met"], *goal_lines], left=1),
+        table.reached(reached),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _spread(values: Sequence[float]) -> list[str]:
-    spread = Spread.of(values)
-    return [f"{value:.2f}" for value in (spread.median, spread.least, spread.most)]
-
-
-def _about(options: Options) -> str:
-    return f"Measured {record.when()}: {options.rounds} rounds. {record.machine_in_words(record.machine())}"
 
 
 def _as_json(options: Options, drawn: Sequence[Drawn], followed: Sequence[Followed], reached: Sequence[Goal]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 from portal.setup import base_image, engine, say
-from tests.bench.turns import end, interruptible, undisturbed
+from tests.bench.own_portal import end, interruptible, undisturbed
 from tests.e2e.portal import RunningPortal
 from tests.soak.asking import Asker, register
 from tests.soak.killing import Killer

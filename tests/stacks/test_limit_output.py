@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,15 +32,47 @@ def test_both_kinds_of_output_keep_their_order() -> None:
 def test_flood_keeps_its_beginning_and_its_end_and_says_what_was_cut() -> None:
     done = run("seq 1 3000000; echo THE-END", "2000000")
     lines = done.stdout.decode().splitlines()
-    (cut,) = (number for number, line in enumerate(lines) if "bytes of output were cut here" in line)
     assert lines[:2] == ["1", "2"]
     assert lines[-2:] == ["3000000", "THE-END"]
-    rest = [int(line) for line in lines[cut + 1 : -1]]
-    assert rest == list(range(rest[0], 3000001))
     assert len(done.stdout) < 2_600_000
-    whole = sum(len(f"{number}\n") for number in range(1, 3000001)) + len("THE-END\n")
-    told = int(lines[cut].split()[1].replace(",", ""))
-    assert len(done.stdout) + told - len(f"\n{lines[cut]}\n") == whole
+    assert parts(done.stdout) == len("".join(f"{number}\n" for number in range(1, 3000001))) + len("THE-END\n")
+
+
+def test_no_more_than_so_much_is_handed_on_at_once() -> None:
+    done = run("seq 1000001 2000000", "900000000")
+    assert b"bytes of output were cut here" in done.stdout
+    assert parts(done.stdout) == 8_000_000
+
+
+def test_what_comes_after_a_flood_is_handed_on_before_the_end(tmp_path: Path) -> None:
+    """The command ends when that has been seen."""
+    seen = tmp_path / "seen"
+    script = f"seq 1 3000000; echo AFTER; until [ -e {seen} ]; do sleep 0.05; done; echo THE-END"
+    command = [sys.executable, "-I", str(PROGRAM), "timeout", "50", "sh", "-c", script]
+    with subprocess.Popen(
+        command, env={"PATH": "/usr/bin:/bin", "LOG_BYTES": "10000000"}, stdout=subprocess.PIPE
+    ) as one:
+        assert one.stdout is not None
+        lines = []
+        for line in one.stdout:
+            lines.append(line)
+            if line == b"AFTER\n":
+                seen.touch()
+    assert one.returncode == 0, "it waited in vain"
+    assert lines[-1] == b"THE-END\n"
+
+
+def parts(output: bytes) -> int:
+    """How many bytes were printed, by what is there and by what is said about the rest; between two cuts, each line
+    is the number after that of the line before."""
+    said = re.split(rb"\n\.\.\. ([\d,]+) bytes of output were cut here \.\.\.\n", output)
+    for part in said[::2]:
+        numbers = [int(line) for line in part.splitlines() if line.isdigit()]
+        # A cut may have gone through the last of them.
+        whole = numbers if part.endswith(b"\n") else numbers[:-1]
+        if whole:
+            assert whole == list(range(whole[0], whole[-1] + 1))
+    return sum(map(len, said[::2])) + sum(int(number.replace(b",", b"")) for number in said[1::2])
 
 
 def test_short_lines_are_a_flood_sooner() -> None:
