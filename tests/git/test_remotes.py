@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import psutil
 import pytest
 
 from releases.errors import BuildCancelled, GitError, PortalError, SourceUnavailable, StorageFull
-from releases.git import Git, mirrors, near
+from releases.git import Git, mirrors, near, process
 from releases.git.faults import remote_fault
 from releases.git.process import Surroundings
 from tests.git.conftest import Origin
@@ -286,6 +288,33 @@ def test_fetch_that_takes_too_long_is_ended(git: Git, monkeypatch: pytest.Monkey
         pytest.raises(GitError, match="took longer than 1 seconds"),
     ):
         git.refresh("shop", f"http://127.0.0.1:{listener.getsockname()[1]}/x.git")
+
+
+class Trickle(BaseHTTPRequestHandler):
+    """Answers, and then a byte twice a second for ever."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"0")
+                time.sleep(0.5)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_remote_that_hardly_answers_is_left(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = [setting.replace("lowSpeedTime=30", "lowSpeedTime=2") for setting in process._PRELUDE]
+    monkeypatch.setattr(process, "_PRELUDE", tuple(patience))
+    monkeypatch.setattr(mirrors, "FETCH_SECONDS", 60)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(GitError, match="answers too slowly"):
+            git.refresh("shop", f"http://127.0.0.1:{server.server_port}/x.git")
+        server.shutdown()
 
 
 # git's and ssh's own words, as they were seen, for what a test cannot bring about without a second machine.
