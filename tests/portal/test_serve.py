@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from portal.supervisor import marked
+from portal.supervisor import MARK, marked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 90.0
@@ -121,9 +122,13 @@ def test_serve_from_nothing_to_a_clean_end(portal: Portal, tmp_path: Path) -> No
 @pytest.mark.engine
 def test_serve_again_after_a_kill_keeps_the_records_and_the_people(portal: Portal) -> None:
     process = portal.start()
+    # As a work-horse, which nothing tells of its worker's end.
+    left = subprocess.Popen(["sleep", "120"], env={**os.environ, MARK: str(portal.home)}, start_new_session=True)
     process.kill()
     process.wait()
     portal.start()
+    assert left.wait(PATIENCE) == -signal.SIGKILL
+    assert re.search(r"Ended [1-9]\d* processes that a killed portal had left behind\.", portal.said())
     assert "(shown only now)" not in portal.said()
     with psycopg.connect(portal.database()) as connection:
         assert connection.execute("SELECT count(*) FROM auth_user").fetchone() == (2,)
