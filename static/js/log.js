@@ -364,6 +364,7 @@
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target !== this.view) return;
       if (UPWARDS.includes(event.key)) this.stay();
+      else if (event.key === "End" && this.active) this.toEnd(); // there may be nothing left to scroll
       else if (event.key === "n") this.search.move(1);
       else if (event.key === "N") this.search.move(-1);
       else if (event.key === "/") this.search.field.focus();
