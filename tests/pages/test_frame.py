@@ -98,6 +98,36 @@ def test_form_without_its_token_is_refused_in_words() -> None:
     assert "The form was too old" in words(response)
 
 
+@pytest.mark.django_db
+def test_act_without_the_token_of_its_form_does_nothing() -> None:
+    """Django's own page of signing in looks at its token by itself; everything else stands behind the middleware."""
+    build = factories.running_build()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(factories.user())
+    assert client.post(reverse("build-cancel", args=[build.application.name, build.number])).status_code == 403
+    build.refresh_from_db()
+    assert build.can_be_cancelled
+
+
+@pytest.mark.django_db
+def test_cookies_are_for_this_site_and_no_script_alone(client: Client) -> None:
+    factories.user(username="marta")
+    client.post(reverse("login"), {"username": "marta", "password": factories.PASSWORD})
+    assert len(client.cookies) == 2, "of the session, and for the forms"
+    for cookie in client.cookies.values():
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+def test_policy_of_every_page_lets_nothing_in_from_elsewhere(client: Client) -> None:
+    policy = client.get(reverse("login")).headers["Content-Security-Policy"]
+    told = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert told.pop("img-src") == "'self' data:"
+    shut = {"default-src", "frame-ancestors", "base-uri"}
+    assert {name for name, sources in told.items() if sources == "'none'"} == shut
+    assert {sources for name, sources in told.items() if name not in shut} == {"'self'"}
+    assert {"script-src", "style-src", "form-action", "connect-src"} <= told.keys()
+
+
 def test_failing_page_is_a_page_of_ours(manager: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object) -> None:
         raise RuntimeError("a secret detail")

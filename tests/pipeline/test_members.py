@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 from releases.errors import BuildFailed, LimitExceeded
+from releases.pipeline import members
 from releases.pipeline.members import END, Examined, examine
 from releases.specs import NeverStop
 
@@ -87,3 +88,11 @@ def test_examine_refuses_a_bomb_before_it_is_unpacked() -> None:
     bomb = archive(PYTHON, member("app/env/zeros", size=256 * 1024 * 1024))
     with pytest.raises(LimitExceeded, match="remove the file that swells"):
         look(bomb)
+
+
+def test_examine_refuses_more_members_than_are_ever_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "MAX_MEMBERS", 2)
+    files = [member(f"app/env/{number}") for number in range(2)]
+    assert look(archive(*files)).members == 2
+    with pytest.raises(LimitExceeded, match="holds more than 2 members: package fewer files"):
+        look(archive(PYTHON, *files))
