@@ -20,11 +20,13 @@ from rq import Worker
 from rq.job import Job
 
 from releases import actions
+from releases.jobs import build as building
 from releases.jobs import doorbell
-from releases.jobs.build import run_build
+from releases.jobs.build import run_build, run_next
 from releases.jobs.sweeper import Sweeper
 from releases.jobs.worker import PortalWorker, close_killed_build
-from releases.models import Application, Build, Outcome, State
+from releases.models import Application, Build, Outcome, State, next_build
+from releases.storage import log_path
 from tests.fakes.engine import FakeContainer, FakeEngine, Script
 from tests.jobs.conftest import Start, assert_ended, assert_nothing_left, lines, results, rung, typed, wait_until
 from tests.pipeline import shop
@@ -98,6 +100,21 @@ def test_ten_workers_at_once_make_one_attempt(build: Build, engine: FakeEngine, 
     assert_ended(build, Outcome.SUCCEEDED)
     assert build.attempt == 1
     assert len(engine.runs) == 2  # one builder, one probe
+
+
+def test_worker_that_comes_too_late_for_a_build_leaves_it_alone_and_takes_the_next(
+    app: Application, build: Build, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers that were rung for may see the same build as the next; the row tells who was first."""
+    seen = [Build.objects.select_related("application").get(pk=build.pk)]
+    assert build.take_up(worker="forge")
+    waiting = typed(app, "main")
+    monkeypatch.setattr(building, "next_build", lambda: seen.pop() if seen else next_build())
+    run_next(waiting.pk)
+    assert_ended(waiting, Outcome.SUCCEEDED)
+    build.refresh_from_db()
+    assert (build.state, build.worker, build.attempt) == (State.CHECKING_OUT, "forge", 1)
+    assert not log_path(build.pk).exists()
 
 
 def test_worker_closes_the_build_of_its_killed_work_horse_and_goes_on(
