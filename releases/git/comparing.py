@@ -79,7 +79,7 @@ def _counts(reader: Reader, old: str, new: str) -> tuple[int, int]:
 
 def _commits(reader: Reader, excluded: str, wanted: str) -> tuple[CommitFacts, ...]:
     """The newest that `wanted` has and `excluded` has not."""
-    command = ["log", "-z", "--no-mailmap", "--no-show-signature", f"--format={_FIELDS}", f"--max-count={MOST_COMMITS}"]
+    command = ["log", "-z", "--no-mailmap", f"--format={_FIELDS}", f"--max-count={MOST_COMMITS}"]
     answer = reader.run(*command, f"{excluded}..{wanted}", "--", what="list the commits")
     fields = answer.split(b"\0")
     records = zip(*(fields[place::4] for place in range(4)), strict=False)  # the last NUL leaves one field over

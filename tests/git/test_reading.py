@@ -80,6 +80,26 @@ def test_archive_refuses_a_name_that_leads_out(git: Git, origin: Origin, name: b
         list(git.archive("shop", commit))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("../out", tarfile.REGTYPE, "leads out of its folder"),
+        ("app/../../out", tarfile.SYMTYPE, "leads out of its folder"),
+        ("/etc/cron.d/out", tarfile.REGTYPE, "leads out of its folder"),
+        ("app/pipe", tarfile.FIFOTYPE, "no file, folder or link"),
+        ("app/disk", tarfile.BLKTYPE, "no file, folder or link"),
+        ("app/passwd", tarfile.LNKTYPE, "no file, folder or link"),
+    ],
+)
+def test_archive_is_looked_through_whatever_git_lets_pass(name: str, kind: bytes, words: str) -> None:
+    """git refuses such names by itself; that it goes on to do so is not relied upon."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    data = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    with pytest.raises(BuildFailed, match=words):
+        list(reading._reowned(iter([data]), 10001, 1024))
+
+
 def test_archive_has_limits(git: Git, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = git.refresh("shop", origin.url)[0].commit
     with pytest.raises(LimitExceeded, match="larger than"):

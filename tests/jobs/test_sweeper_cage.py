@@ -31,6 +31,20 @@ def test_sweep_says_why_the_networks_are_open_and_that_they_are_closed_again(
     assert problem() == ""
 
 
+def test_sweep_says_that_the_engine_lacks_the_runtime_and_that_it_has_it_again(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = ["The engine has no runtime runsc.", ""]
+    monkeypatch.setattr(FakeCage, "missing_runtime", lambda _self: lacking.pop(0))
+    sweeper, told = Sweeper(), []
+    for _ in range(2):
+        sweeper.sweep()
+        seen = Workshop.objects.seen()
+        assert seen is not None
+        told.append(seen.runtime_problem)
+    assert told == ["The engine has no runtime runsc.", ""]
+
+
 def test_sweep_counts_what_it_closed_again_but_not_its_first_closing(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
