@@ -323,7 +323,6 @@ SECURE_HSTS_SECONDS = int(number("PORTAL_HSTS_SECONDS", 31_536_000, least=0)) if
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 DEFAULT_EXCEPTION_REPORTER_FILTER = "portal.requests.Reticent"
-X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

@@ -10,7 +10,6 @@ import pytest
 from django.conf import settings as portal
 from pytest_django import Settings
 
-from releases.errors import LimitExceeded, PortalError
 from releases.git import Git
 from releases.jobs.environments import LARGEST_FILE
 from releases.pipeline.requirements import inputs_digest
@@ -119,17 +118,6 @@ def test_worker_opens_nothing_but_files_of_the_commit(traps: Traps, settings: Se
     inputs_digest("requirements.txt", read, commit=commit, index_url="")
     assert {path for path, found in opened if found is not None} <= {"requirements.txt"}
     assert traps.sprung() == ""
-
-
-def test_file_that_is_too_large_is_refused_with_a_sentence(traps: Traps, settings: Settings) -> None:
-    origin = make_origin(traps.local, "shop")
-    commit = origin.commit("Require", {"requirements.txt": b"#" * (LARGEST_FILE + 1)})
-    origin.push()
-    git = Git.from_settings()
-    git.refresh("1.git", origin.url)
-    with pytest.raises(LimitExceeded, match=r"requirements\.txt holds 8,388,609 bytes: at most 8,388,608 are read"):
-        git.read_file("1.git", commit, "requirements.txt", limit=LARGEST_FILE)
-    assert issubclass(LimitExceeded, PortalError)
 
 
 IN_THE_BUILDER = (

@@ -16,6 +16,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from releases.jobs import build as building
+from releases.jobs.environments import LARGEST_FILE
 from releases.models import Application, Build, Outcome
 from releases.pipeline import probe as probing
 from releases.pipeline.bench import Bench
@@ -31,6 +32,16 @@ from tests.jobs.conftest import assert_ended, assert_nothing_left, kept_files, r
 from tests.pipeline import shop
 
 # ---- the application's fault ---------------------------------------------------------------------------------
+
+
+def test_build_with_a_requirements_file_too_large_to_be_looked_at(
+    app: Application, engine: FakeEngine, origin: Origin
+) -> None:
+    origin.commit("Require", {"requirements.txt": b"#" * (LARGEST_FILE + 1)})
+    origin.push()
+    build = run(typed(app, "main"))
+    assert_ended(build, Outcome.FAILED, "requirements.txt holds 8,388,609 bytes: at most 8,388,608 are read")
+    assert engine.runs == []
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def test_cookies_are_for_this_site_and_no_script_alone(client: Client) -> None:
 
 
 def test_policy_of_every_page_lets_nothing_in_from_elsewhere(client: Client) -> None:
-    policy = client.get(reverse("login")).headers["Content-Security-Policy"]
+    headers = client.get(reverse("login")).headers
+    assert headers["X-Frame-Options"] == "DENY", "for browsers that know no policy"
+    policy = headers["Content-Security-Policy"]
     told = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert told.pop("img-src") == "'self' data:"
     shut = {"default-src", "frame-ancestors", "base-uri"}
