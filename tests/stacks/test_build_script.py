@@ -26,19 +26,16 @@ pytestmark = pytest.mark.engine
 MIB = 1024 * 1024
 
 
-def wheel() -> bytes:
-    """The package `fruits`, with one module."""
-    whole = io.BytesIO()
+def wheel(name: str = "fruits") -> bytes:
+    """A package with one module."""
+    whole, about = io.BytesIO(), f"{name}-1.0.dist-info"
     with zipfile.ZipFile(whole, "w") as archive:
-        archive.writestr("fruits.py", "NAMES = ['apple', 'pear']\n")
-        archive.writestr("fruits-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: fruits\nVersion: 1.0\n")
+        archive.writestr(f"{name}.py", "NAMES = ['apple', 'pear']\n")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         archive.writestr(
-            "fruits-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        archive.writestr(
-            "fruits-1.0.dist-info/RECORD",
-            "fruits.py,,\nfruits-1.0.dist-info/METADATA,,\nfruits-1.0.dist-info/WHEEL,,\nfruits-1.0.dist-info/RECORD,,\n",
-        )
+        archive.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
     return whole.getvalue()
 
 
@@ -224,6 +221,21 @@ def test_uv_refuses_a_wheel_whose_hash_is_another(build: Builder) -> None:
     requirements = b"--no-index\n--find-links ./wheels\nfruits==1.0 --hash=sha256:" + b"0" * 64 + b"\n"
     assert build(SHOP | {"requirements.txt": requirements}, {"MODE": "uv"}, ()).status.exit_code == 20
     assert build(SHOP | {"requirements.txt": requirements}, {"MODE": "pip"}, ()).status.exit_code == 11
+
+
+def test_hash_for_one_package_asks_for_one_of_each(build: Builder) -> None:
+    """As pip has it; else whoever can put a package into the index would come in beside those that are held to."""
+    files = SHOP | {"wheels/nuts-1.0-py3-none-any.whl": wheel("nuts")}
+    requirements = f"--no-index\n--find-links ./wheels\nfruits==1.0 --hash=sha256:{FRUITS['sha256']}\n".encode()
+    alone = build(files | {"requirements.txt": requirements}, {"MODE": "uv"}, ())
+    assert alone.status.exit_code == 0, alone.lines[-5:]
+    files |= {"requirements.txt": requirements + b"nuts==1.0\n"}
+    declined = build(files, {"MODE": "uv"}, ())
+    assert declined.status.exit_code == 20
+    assert "none for nuts" in declined.lines[-1]
+    refused = build(files, {"MODE": "pip"}, ())
+    assert refused.status.exit_code == 11
+    assert any("--require-hashes" in line for line in refused.lines)
 
 
 def test_pip_makes_one_part_of_all(build: Builder) -> None:
