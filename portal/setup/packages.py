@@ -22,6 +22,7 @@ WANTED = {
     "redis-server": ("redis-server",),
     "setpriv": ("util-linux",),
     "ssh": ("openssh-client",),
+    "runsc": ("runsc",),  # gVisor, for the test of PORTAL_RUNTIME
     "chromium": ("chromium", "libatomic1"),  # the latter for the program that drives the browser
 }
 
