@@ -67,7 +67,7 @@ def _workshop(*, may_install: bool) -> None:
         engine.ensure(settings.DOCKER_HOST, may_install=may_install)
         base_image.ensure(settings.DOCKER_HOST, may_install=may_install)
         if may_install and packages.can_install():
-            packages.install(["git", "ssh", "docker", "chromium", "runsc"])
+            packages.install(["git", "ssh", "docker", "chromium", "runsc", "faketime"])
         if not shutil.which("chromium"):
             raise SetupFailed("The tests of the pages need chromium: install it (Debian: apt-get install chromium).")
     except SetupFailed as error:

@@ -23,6 +23,7 @@ WANTED = {
     "setpriv": ("util-linux",),
     "ssh": ("openssh-client",),
     "runsc": ("runsc",),  # gVisor, for the test of PORTAL_RUNTIME
+    "faketime": ("faketime",),  # moves a clock, for the test of that
     "chromium": ("chromium", "libatomic1"),  # the latter for the program that drives the browser
 }
 

@@ -26,7 +26,7 @@ from releases import git
 from releases.audit import checkpoints, scrub
 from releases.errors import EngineError, EngineUnavailable, IllegalTransition, LeaseLost, StorageError, say
 from releases.jobs import doorbell, noticing, refs, steps, workbench
-from releases.jobs.orphans import sweep_orphans
+from releases.jobs.orphans import ORPHAN_SECONDS, sweep_orphans
 from releases.jobs.telling import telling_of
 from releases.models import (
     Application,
@@ -55,6 +55,8 @@ TEMPORARY_SECONDS = 3600.0
 SHUT_DOWN_SECONDS = 10.0
 CHECKPOINT_SECONDS = 300.0
 ORPHANS_EVERY = 3600.0
+JUMP_SECONDS = 60.0
+"""A clock that has moved by more than this beside the one that cannot jump has been set."""
 SCRUB_BYTES = 128 * 1024 * 1024
 """Kept files are read again at this pace a round, about 30 GB an hour and a tenth of a second of one processor."""
 LOG_DELAY = 0.3
@@ -67,8 +69,8 @@ BUILD, ATTEMPT, PREVIEW = "release-portal.build", "release-portal.attempt", "rel
 
 
 class Sweeper:
-    """Keeps nothing but how far each preview's log was read and whether the networks were closed, so that it may be
-    killed at any moment."""
+    """Keeps nothing but how far each preview's log was read, whether the networks were closed and whether the clock
+    was set, so that it may be killed at any moment."""
 
     def __init__(self) -> None:
         self._read_until: dict[int, float] = {}
@@ -76,6 +78,8 @@ class Sweeper:
         # Each sweeper begins elsewhere: also one that is restarted often comes by every file in time.
         self._scrubbed = secrets.token_hex(32)
         self._closed = False
+        self._clock = time.time() - time.monotonic()
+        self._ages_hold_from = float("-inf")
 
     def tick(self) -> None:
         """Every second. An engine that is away is reported by `sweep`; the next tick tries again."""
@@ -91,7 +95,7 @@ class Sweeper:
             builds=self._close_lost_builds(), preparations=self._close_lost_preparations(), rings=self._ring_again()
         )
         info, problem, open_because, lacks, seen = "", "", "", "", None
-        blobs = Blobs(settings.BLOBS_DIR)
+        blobs, ages_hold = Blobs(settings.BLOBS_DIR), self._ages_hold()
         try:
             engine = workbench.connect()
             seen = engine.info()
@@ -99,12 +103,13 @@ class Sweeper:
             mended["previews"] = self._fail_dead_previews(engine)
             mended["containers"] = self._remove_containers(engine)
             mended["images"] = self._remove_images(engine)
-            mended["orphans"] = self._remove_orphans(blobs, engine)
+            mended["orphans"] = self._remove_orphans(blobs, engine) if ages_hold else 0
             mended["networks"], open_because = self._keep_cage()
             lacks = workbench.make_cage().missing_runtime()
         except EngineError as error:
             problem = error.message
-        mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS) + git.sweep(settings.TEMP_DIR / "access")
+        mended["files"] = blobs.sweep_temporary(TEMPORARY_SECONDS) if ages_hold else 0
+        mended["files"] += git.sweep(settings.TEMP_DIR / "access")
         self._checkpoint()
         self._scrubbed = scrub.scrub(blobs, after=self._scrubbed, budget=SCRUB_BYTES).last
         self._report(info, problem, seen, +mended, began, cage_problem=open_because, runtime_problem=lacks)
@@ -291,6 +296,16 @@ class Sweeper:
             logger.warning("The networks of builds were not closed any more; they are again")
         mended, self._closed = (kept.mended if self._closed else 0), not kept.trouble
         return mended, kept.trouble
+
+    def _ages_hold(self) -> bool:
+        """Whether a file's age says anything: what is being written when the clock is set a day ahead looks a day old,
+        so that for the longest time that a build may take no file goes."""
+        clock = time.time() - time.monotonic()
+        if abs(clock - self._clock) > JUMP_SECONDS:
+            logger.warning("The clock was set by %.0f s: no left-over file is removed for a day", clock - self._clock)
+            self._ages_hold_from = time.monotonic() + ORPHAN_SECONDS
+        self._clock = clock
+        return time.monotonic() >= self._ages_hold_from
 
     def _remove_orphans(self, blobs: Blobs, engine: Engine) -> int:
         """Once an hour: all names of the store are held against all rows."""

@@ -7,6 +7,7 @@ these numbers only bring RQ's view near to it.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from django.db import Error, connection, transaction
@@ -22,6 +23,11 @@ from releases.models import Build, Outcome, State
 
 logger = logging.getLogger(__name__)
 
+MONITORING_SECONDS = 5
+"""How often a worker looks after its work-horse."""
+GRACE_SECONDS = 60
+"""How long after its time-out a work-horse may still be busy with ending itself."""
+
 
 class PortalWorker(Worker):
     """Refuses more than one queue: RQ then uses BLPOP, which loses jobs when a worker is killed (measured)."""
@@ -29,11 +35,12 @@ class PortalWorker(Worker):
     def __init__(self, queues: Any, **options: Any) -> None:
         options.update(
             worker_ttl=30,
-            job_monitoring_interval=5,
+            job_monitoring_interval=MONITORING_SECONDS,
             maintenance_interval=10,
             work_horse_killed_handler=lambda _job, *_facts: close_killed_build(str(self.name)),
         )
         super().__init__(queues, **options)
+        self._overdue_at = float("inf")
         if len(self.queues) != 1:
             raise ValueError("A worker process listens on exactly one queue; start one for each.")
 
@@ -45,8 +52,19 @@ class PortalWorker(Worker):
             target.hset(self.key, mapping=self.serialize())
             worker_registration.register(self, pipeline)
 
+    def monitor_work_horse(self, job: Job, queue: Any, execution: Any) -> None:
+        """RQ reckons how long a work-horse has worked by a clock that can jump, and kills it by that: a day ahead was a
+        day of work (seen under libfaketime). So this side, and not the work-horse itself, is told of no time-out."""
+        seconds = job.timeout
+        self._overdue_at = time.monotonic() + seconds + GRACE_SECONDS if seconds and seconds > 0 else float("inf")
+        job.timeout = -1
+        super().monitor_work_horse(job, queue, execution)
+
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
         """Redis away in the middle of a job must not end the worker: the build goes on, the row is the truth."""
+        if time.monotonic() > self._overdue_at:
+            logger.error("The work-horse of %s has not ended in time and hangs: it is killed", job.id)
+            self.kill_horse()
         try:
             super().maintain_heartbeats(job, execution)
         except (RedisError, OSError) as error:

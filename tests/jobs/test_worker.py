@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import django_rq
@@ -18,10 +20,12 @@ from pytest_django.fixtures import Settings
 from redis.exceptions import ConnectionError as RedisAway
 from rq import Worker
 from rq.job import Job
+from rq.worker import worker_classes
 
 from releases import actions
 from releases.jobs import build as building
 from releases.jobs import doorbell
+from releases.jobs import worker as working
 from releases.jobs.build import run_build, run_next
 from releases.jobs.sweeper import Sweeper
 from releases.jobs.worker import PortalWorker, close_killed_build
@@ -137,6 +141,47 @@ def test_worker_closes_the_build_of_its_killed_work_horse_and_goes_on(
     work()
     assert_ended(after, Outcome.SUCCEEDED)
     assert_ended(run_again(killed), Outcome.SUCCEEDED)
+
+
+def test_clock_that_jumps_a_day_ahead_kills_no_work_horse(
+    build: Build, engine: FakeEngine, same_signals: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's own clock: by that the work-horse has worked for a day, and may for seven hours."""
+    jump = timedelta()
+
+    def slow(container: FakeContainer) -> Script:
+        time.sleep(2.5)  # the worker looks after it meanwhile
+        return shop.good_builder(container)
+
+    def jumping() -> datetime:
+        nonlocal jump
+        found, jump = datetime.now(UTC) + jump, timedelta(days=1)
+        return found
+
+    monkeypatch.setattr(working, "MONITORING_SECONDS", 1)
+    monkeypatch.setattr(worker_classes, "now", jumping)
+    engine.on_run(shop.BUILDER, slow)
+    ring(build)
+    work()
+    assert jump
+    assert_ended(build, Outcome.SUCCEEDED)
+
+
+def test_work_horse_that_hangs_is_killed_in_the_end(
+    build: Build, engine: FakeEngine, same_signals: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(_container: FakeContainer) -> Script:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # as code that never comes back to Python
+        time.sleep(300)
+        raise AssertionError
+
+    monkeypatch.setattr(working, "MONITORING_SECONDS", 1)
+    monkeypatch.setattr(working, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(doorbell, "BACKSTOP_SECONDS", 3)
+    engine.on_run(shop.BUILDER, hang)
+    ring(build)
+    work()
+    assert_ended(build, Outcome.WORKER_LOST, KILLED)
 
 
 def run_again(build: Build) -> Build:
