@@ -41,7 +41,8 @@ _PRELUDE = (
     "transfer.credentialsInUrl=die",
     "transfer.unpackLimit=1",  # git 2.39 lets it go before the other, which is documented to go first
 )
-"""Each holds against a mirror whose own configuration says the contrary: tests/git/test_prelude.py."""
+"""What each is good for is shown in tests/git/test_prelude.py, by a mirror whose own configuration says the contrary;
+what is held twice is named in docs/security.md."""
 _SSH = (
     "ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=10 "
     "-oServerAliveCountMax=3 -oForwardAgent=no -oClearAllForwardings=yes -oPermitLocalCommand=no "
