@@ -16,6 +16,7 @@ import re
 import tarfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +24,6 @@ from typing import Any, BinaryIO
 from releases.errors import (
     BuildFailed,
     BuildOutOfMemory,
-    ContainerMissing,
     EngineError,
     LimitExceeded,
     SourceUnavailable,
@@ -237,15 +237,18 @@ def _files(contents: Mapping[str, bytes]) -> Iterator[bytes]:
 
 
 def _json_file(bench: Bench, name: str, path: str) -> Any:
-    """A file that the builder left, as untrusted JSON; None when it is missing or nonsense."""
+    """A file that the builder left, as untrusted JSON; None when it is missing or nonsense. Raises `EngineError`: that
+    the engine did not hand it out is not the builder's fault."""
     try:
         return json.loads(b"".join(bench.engine.take_file(name, path, limit=REPORT_LIMIT)))
-    except (BuildFailed, ContainerMissing, EngineError, ValueError, RecursionError):
+    except (BuildFailed, ValueError, RecursionError):
         return None
 
 
 def _counters(bench: Bench, name: str) -> dict[str, int]:
-    found = _json_file(bench, name, f"{SHARED}/limits.json")
+    found: Any = None
+    with suppress(EngineError):  # without them a failure still has its own words, and the result is asked for next
+        found = _json_file(bench, name, f"{SHARED}/limits.json")
     if not isinstance(found, dict):
         return {}
     return {str(key): value for key, value in found.items() if isinstance(value, int)}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -324,6 +325,22 @@ def test_produce_keeps_no_more_than_the_archive_may_hold_however_many_parts_ther
     engine.on_run(shop.BUILDER, Script(files=left))
     with pytest.raises(LimitExceeded):
         make(bench, shop.spec(origin, limits=Limits(artifact_bytes=100_000)), installers=["pip"])
+
+
+def test_produce_blames_the_engine_for_a_result_that_it_did_not_hand_out(
+    bench: Bench, engine: FakeEngine, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one did that had too much else to do. Of the counters of limits, asked for before, nothing depends."""
+
+    def busy(name: str, path: str, *, limit: int) -> NoReturn:
+        raise EngineUnavailable(f"The container engine does not answer: it was asked for {path}.")
+
+    monkeypatch.setattr(engine, "take_file", busy)
+    with pytest.raises(EngineUnavailable, match=r"asked for /shared/environment\.json"):
+        make(bench, shop.spec(origin))
+    engine.on_run(shop.BUILDER, Script(lines=["The requirements cannot be met."], exit_code=11))
+    with pytest.raises(BuildFailed, match="cannot be met"):
+        make(bench, shop.spec(origin))
 
 
 def test_produce_believes_no_hostile_result(bench: Bench, engine: FakeEngine, origin: Origin) -> None:
