@@ -71,7 +71,7 @@ def worker_is_ahead(portal: RunningPortal, build: str) -> float:
     return (datetime.fromisoformat(ended["time"]) - datetime.now(UTC)).total_seconds()
 
 
-@pytest.mark.parametrize("jump", [HOUR, -HOUR, DAY, -DAY])
+@pytest.mark.parametrize("jump", [DAY, -HOUR])
 def test_clock_of_a_portal_that_jumps_ends_no_build(moved: RunningPortal, jump: int) -> None:
     clock = moved.home.parent / "clock"
     name = f"moved-{'ahead' if jump > 0 else 'back'}-{abs(jump) // HOUR}"

@@ -30,7 +30,7 @@ pytestmark = [
 
 ASK = """
 for target in {targets}; do
-  if timeout 5 bash -c "</dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target shut"; fi
+  if timeout 30 bash -c "</dev/tcp/$target" 2>/dev/null; then echo "$target open"; else echo "$target shut"; fi
 done
 """
 
