@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django import Settings
@@ -24,6 +25,7 @@ from releases.storage import Blobs
 from releases.vault.pairs import new_pair
 from tests import factories
 from tests.console import is_fault
+from tests.e2e.portal import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -113,7 +115,19 @@ def open_as(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
     yield sign_in
     for context in contexts:
         context.close()
+    eventually(nobody_is_asking, seconds=30, what="the last request of a page is answered")
     assert errors == []
+
+
+def nobody_is_asking() -> bool:
+    """Whether the server's threads have left the database alone, which is emptied next: the two would wait for each
+    other."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+        )
+        return bool(cursor.fetchone() == (0,))
 
 
 def shop_with_a_past() -> Application:
