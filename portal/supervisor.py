@@ -27,7 +27,8 @@ MARK = "RELEASE_PORTAL_SUPERVISED"
 LINE_LIMIT = 8192
 ASK_SECONDS = 0.5
 FIRST_DELAY = 0.5
-LONGEST_DELAY = 30.0
+LONGEST_DELAY = 10.0
+"""With the lease it must stay below a minute: until the sweeper is back, a lost build says that it is worked on."""
 SETTLED_SECONDS = 30.0
 """A process that lived this long has earned a fresh back-off."""
 TOP_FLOOR = 2

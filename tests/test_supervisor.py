@@ -98,7 +98,7 @@ def test_supervisor_names_the_signal_that_ended_a_service(watch: Supervisor, scr
 
 def test_back_off_doubles_up_to_half_a_minute_and_forgives_a_long_life() -> None:
     child = Child(Service("web", ("true",)))
-    assert [child.back_off(0.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert [child.back_off(0.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 10, 10, 10]
     assert child.back_off(supervisor.SETTLED_SECONDS) == 0.5
 
 
